@@ -1,0 +1,40 @@
+/* Chunks of memory for bytes in flight, and the one count of how many are really held. Streams that
+ * hold nothing own no chunk; a pool keeps a few free chunks so that steady traffic does not go to
+ * the heap. The limit is not enforced here: pool_over says it is passed, and the owner of the
+ * streams decides who pays (the stream holding most is reset, reason `memory`). */
+#ifndef BASE_BUDGET_H
+#define BASE_BUDGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Three sizes: a token, a TLS record, a full socket read. Whole-chunk sizes, header included. */
+enum { CHUNK_SIZES = 3 };
+
+struct chunk {
+    struct chunk *next;
+    uint32_t size;  /* bytes in data[] */
+    uint32_t start; /* first byte not yet consumed */
+    uint32_t end;   /* first free byte */
+    uint8_t class;
+    uint8_t data[];
+};
+
+struct pool {
+    struct chunk *free[CHUNK_SIZES];
+    unsigned n_free[CHUNK_SIZES];
+    size_t held;  /* bytes of all chunks handed out, capacity included */
+    size_t peak;  /* highest value of held */
+    size_t limit; /* 0: none */
+};
+
+void pool_init(struct pool *p, size_t limit);
+/* Releases the free lists. Chunks still handed out stay their owners' and must not come back. */
+void pool_clear(struct pool *p);
+/* An empty chunk with room for `want` bytes, or of the largest size when `want` exceeds it. */
+struct chunk *pool_take(struct pool *p, size_t want);
+void pool_give(struct pool *p, struct chunk *c);
+bool pool_over(const struct pool *p);
+
+#endif

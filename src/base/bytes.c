@@ -1,0 +1,96 @@
+#include "base/bytes.h"
+
+#include <string.h>
+
+static size_t chunk_fill(struct chunk *c, const uint8_t *data, size_t len)
+{
+    size_t room = c->size - c->end;
+    size_t n = len < room ? len : room;
+
+    memcpy(c->data + c->end, data, n);
+    c->end += (uint32_t)n;
+    return n;
+}
+
+static void push(struct bytes *q, struct chunk *c)
+{
+    if (q->tail != NULL)
+        q->tail->next = c;
+    else
+        q->head = c;
+    q->tail = c;
+    q->held += c->size;
+}
+
+void bytes_append(struct bytes *q, struct pool *p, const void *data, size_t len)
+{
+    const uint8_t *from = data;
+
+    q->len += len;
+    if (len > 0 && q->tail != NULL) {
+        size_t n = chunk_fill(q->tail, from, len);
+
+        from += n;
+        len -= n;
+    }
+    while (len > 0) {
+        struct chunk *c = pool_take(p, len);
+        size_t n = chunk_fill(c, from, len);
+
+        push(q, c);
+        from += n;
+        len -= n;
+    }
+}
+
+const uint8_t *bytes_peek(const struct bytes *q, size_t *len)
+{
+    if (q->head == NULL) {
+        *len = 0;
+        return NULL;
+    }
+    *len = q->head->end - q->head->start;
+    return q->head->data + q->head->start;
+}
+
+int bytes_iov(const struct bytes *q, struct iovec *iov, int max)
+{
+    int n = 0;
+
+    for (struct chunk *c = q->head; c != NULL && n < max; c = c->next) {
+        iov[n].iov_base = c->data + c->start;
+        iov[n].iov_len = c->end - c->start;
+        n++;
+    }
+    return n;
+}
+
+static void pop(struct bytes *q, struct pool *p)
+{
+    struct chunk *c = q->head;
+
+    q->head = c->next;
+    if (q->head == NULL)
+        q->tail = NULL;
+    q->held -= c->size;
+    pool_give(p, c);
+}
+
+void bytes_consume(struct bytes *q, struct pool *p, size_t len)
+{
+    while (len > 0 && q->head != NULL) {
+        size_t have = q->head->end - q->head->start;
+        size_t n = len < have ? len : have;
+
+        q->head->start += (uint32_t)n;
+        q->len -= n;
+        len -= n;
+        if (n == have)
+            pop(q, p);
+    }
+}
+
+void bytes_clear(struct bytes *q, struct pool *p)
+{
+    bytes_consume(q, p, q->len);
+}

@@ -1,0 +1,26 @@
+/* A first-in first-out queue of bytes made of pooled chunks. Empty queues own no memory. The queue
+ * has one owner, who passes the same pool to every call. */
+#ifndef BASE_BYTES_H
+#define BASE_BYTES_H
+
+#include <sys/uio.h>
+
+#include "base/budget.h"
+
+struct bytes {
+    struct chunk *head;
+    struct chunk *tail;
+    size_t len;  /* bytes queued */
+    size_t held; /* capacity of the chunks that hold them: what the budget counts */
+};
+
+void bytes_append(struct bytes *q, struct pool *p, const void *data, size_t len);
+/* The first contiguous run; *len is 0 when empty. Valid until the next call that changes q. */
+const uint8_t *bytes_peek(const struct bytes *q, size_t *len);
+/* Up to `max` runs from the front; returns how many were filled. */
+int bytes_iov(const struct bytes *q, struct iovec *iov, int max);
+/* Drops `len` bytes, at most q->len, from the front. */
+void bytes_consume(struct bytes *q, struct pool *p, size_t len);
+void bytes_clear(struct bytes *q, struct pool *p);
+
+#endif

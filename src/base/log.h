@@ -1,0 +1,43 @@
+/* Log lines for operators. One line an event, on stdout (design.md of the container asks for it:
+ * `docker logs | grep frpc`). The text of a line is formed by us; whatever a peer sent goes through
+ * log_safe first, so a peer can neither start a line nor colour a terminal. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+enum log_level {
+    LOG_TRACE = 0,
+    LOG_DEBUG = 1,
+    LOG_INFO = 2,
+    LOG_WARN = 3,
+    LOG_ERROR = 4,
+    LOG_SILENT = 5,
+};
+
+struct log;
+
+/* A log writing to `fd`, which stays the caller's. `tag` (static, e.g. "frpc") is in every line. */
+struct log *log_new(int fd, const char *tag, enum log_level level);
+void log_free(struct log *log);
+/* A second tag on the same descriptor and level; freed with log_free on its own. */
+struct log *log_child(const struct log *log, const char *tag);
+
+/* A NULL log swallows everything, so that cores and tests need no special case. */
+void log_write(struct log *log, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#define log_debug(log, ...) log_write((log), LOG_DEBUG, __VA_ARGS__)
+#define log_info(log, ...)  log_write((log), LOG_INFO, __VA_ARGS__)
+#define log_warn(log, ...)  log_write((log), LOG_WARN, __VA_ARGS__)
+#define log_error(log, ...) log_write((log), LOG_ERROR, __VA_ARGS__)
+
+/* trace, debug, info, warn, error (any case, as frp spells them) → level; -1 for anything else. */
+int log_level_parse(const char *text);
+
+/* Copies at most size-1 bytes of printable ASCII from `text` (len bytes) into `out`, everything
+ * else as \xNN, cut with "..." when it does not fit; always terminated; returns `out`. */
+char *log_safe(char *out, size_t size, const char *text, size_t len);
+
+#endif

@@ -1,0 +1,17 @@
+/* Small strict text helpers. No locale, no octal, no surprise. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Plain decimal digits only ("0", "007" is 7): no sign, no blanks, no overflow past `max`.
+ * false and *out untouched otherwise. */
+bool text_uint(const char *text, size_t len, uint64_t max, uint64_t *out);
+/* Lower-case hex of `len` bytes into out[2*len+1]. */
+void text_hex(char *out, const uint8_t *data, size_t len);
+/* Compares in time that depends on the lengths only. */
+bool text_equal_secret(const char *a, size_t a_len, const char *b, size_t b_len);
+
+#endif

@@ -1,0 +1,32 @@
+/* What the files of net/ share. No one else includes this. */
+#ifndef NET_INTERNAL_H
+#define NET_INTERNAL_H
+
+#include "net/net.h"
+
+enum {
+    /* One read of a socket takes at most this; the buffer is shared by the loop's connections. */
+    NET_READ_SIZE = 256 * 1024,
+    /* Plaintext of several TLS records is handed up at once. */
+    NET_PLAIN_SIZE = 64 * 1024,
+};
+
+struct net {
+    uv_loop_t *loop;
+    struct log *log;
+    struct pool pool;
+    uv_prepare_t before_sleep;
+    uv_idle_t awake;
+    uv_timer_t linger_timer;
+    struct list tasks;
+    struct list lingering; /* closed connections that still drain, oldest first */
+    uint8_t *read_buffer;
+    uint8_t *plain_buffer;
+};
+
+/* net.c: sees to it that conn_linger_tick is called while n->lingering has entries. */
+void net_linger_start(struct net *n);
+/* conn.c */
+void conn_linger_tick(struct net *n);
+
+#endif

@@ -1,0 +1,133 @@
+#include "net/net.h"
+
+#include "base/mem.h"
+#include "net/internal.h"
+
+/* How often drained connections are looked at while there are any. */
+enum { LINGER_TICK_MS = 250 };
+/* Tasks may ask for tasks; after this many rounds sockets get their turn first. */
+enum { TASK_PASSES = 4 };
+
+static void keep_awake(uv_idle_t *handle)
+{
+    /* an active idle handle is what keeps the loop from sleeping; the work is in run_tasks */
+    (void)handle;
+}
+
+static void run_batch(struct net *n)
+{
+    struct list batch;
+    struct list *node;
+
+    list_init(&batch);
+    while ((node = list_pop(&n->tasks)) != NULL)
+        list_push(&batch, node);
+    while ((node = list_pop(&batch)) != NULL) {
+        struct net_task *t = LIST_ENTRY(node, struct net_task, node);
+
+        t->run(t);
+    }
+}
+
+static void run_tasks(uv_prepare_t *handle)
+{
+    struct net *n = handle->data;
+
+    for (int pass = 0; pass < TASK_PASSES && !list_empty(&n->tasks); pass++)
+        run_batch(n);
+    if (list_empty(&n->tasks))
+        uv_idle_stop(&n->awake);
+    else
+        uv_idle_start(&n->awake, keep_awake);
+}
+
+static void linger_tick(uv_timer_t *timer)
+{
+    struct net *n = timer->data;
+
+    conn_linger_tick(n);
+    if (list_empty(&n->lingering))
+        uv_timer_stop(timer);
+}
+
+void net_linger_start(struct net *n)
+{
+    if (!uv_is_active((uv_handle_t *)&n->linger_timer))
+        uv_timer_start(&n->linger_timer, linger_tick, LINGER_TICK_MS, LINGER_TICK_MS);
+}
+
+struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit)
+{
+    struct net *n = mem_zalloc(sizeof(*n));
+
+    n->loop = loop;
+    n->log = log;
+    pool_init(&n->pool, memory_limit);
+    list_init(&n->tasks);
+    list_init(&n->lingering);
+    n->read_buffer = mem_alloc(NET_READ_SIZE);
+    n->plain_buffer = mem_alloc(NET_PLAIN_SIZE);
+    uv_prepare_init(loop, &n->before_sleep);
+    n->before_sleep.data = n;
+    uv_prepare_start(&n->before_sleep, run_tasks);
+    uv_unref((uv_handle_t *)&n->before_sleep);
+    uv_timer_init(loop, &n->linger_timer);
+    n->linger_timer.data = n;
+    uv_unref((uv_handle_t *)&n->linger_timer);
+    uv_idle_init(loop, &n->awake);
+    return n;
+}
+
+void net_stop(struct net *n)
+{
+    uv_close((uv_handle_t *)&n->before_sleep, NULL);
+    uv_close((uv_handle_t *)&n->linger_timer, NULL);
+    uv_close((uv_handle_t *)&n->awake, NULL);
+}
+
+void net_free(struct net *n)
+{
+    if (n == NULL)
+        return;
+    pool_clear(&n->pool);
+    mem_free(n->read_buffer);
+    mem_free(n->plain_buffer);
+    mem_free(n);
+}
+
+uv_loop_t *net_loop(const struct net *n)
+{
+    return n->loop;
+}
+
+struct pool *net_pool(struct net *n)
+{
+    return &n->pool;
+}
+
+struct log *net_log(const struct net *n)
+{
+    return n->log;
+}
+
+uint64_t net_now_us(void)
+{
+    return uv_hrtime() / 1000;
+}
+
+void net_task_init(struct net_task *t, void (*run)(struct net_task *t))
+{
+    list_init(&t->node);
+    t->run = run;
+}
+
+void net_soon(struct net *n, struct net_task *t)
+{
+    if (list_empty(&t->node))
+        list_push(&n->tasks, &t->node);
+}
+
+void net_task_cancel(struct net_task *t)
+{
+    list_remove(&t->node);
+}

@@ -1,0 +1,24 @@
+/* Addresses as frp writes them: IPv6 without brackets, IPv4-mapped IPv6 as IPv4. */
+#ifndef NET_SOCKADDR_H
+#define NET_SOCKADDR_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum {
+    ADDR_TEXT = INET6_ADDRSTRLEN,
+    ADDR_PORT_TEXT = INET6_ADDRSTRLEN + 8, /* "[...]:65535" */
+};
+
+/* The address without port, "" for other families; returns the port (0 for others). */
+uint16_t sockaddr_text(const struct sockaddr *a, char out[ADDR_TEXT]);
+/* "1.2.3.4:80", "[::1]:80" for logs. */
+void sockaddr_text_port(const struct sockaddr *a, char out[ADDR_PORT_TEXT]);
+/* From an IP literal without brackets; false for anything else. */
+bool sockaddr_from_text(struct sockaddr_storage *out, const char *ip, uint16_t port);
+socklen_t sockaddr_len(const struct sockaddr *a);
+bool sockaddr_same_host(const struct sockaddr *a, const struct sockaddr *b);
+
+#endif
