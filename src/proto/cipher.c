@@ -9,16 +9,23 @@
 #include "base/mem.h"
 
 enum {
+    BLOCK_LEN = 16,
     KDF_ROUNDS = 64,      /* frp's choice; the key is only as strong as the token */
     UPDATE_MAX = 1 << 30, /* OpenSSL counts in int */
+    BATCH_LEN = 4096,     /* keystream made at once: enough for the CPU's AES pipeline, fits L1 */
 };
 
+/* CFB: each plaintext block is XORed with the encrypted previous ciphertext block (the IV before
+ * the first). Encrypting is serial by nature and left to OpenSSL. For decrypting all ciphertext is
+ * at hand, so the keystream of many blocks is made in one ECB call: OpenSSL's own CFB goes block by
+ * block there too and is about eight times slower. */
 struct cipher {
     EVP_CIPHER_CTX *ctx;
     bool encrypts;
-    size_t iv_got; /* bytes of the IV that are through; the cipher runs at CIPHER_IV_LEN */
-    uint8_t key[CIPHER_KEY_LEN]; /* a reader's, until its IV is complete */
-    uint8_t iv[CIPHER_IV_LEN];
+    size_t iv_got;             /* bytes of the IV that are through; data follows at CIPHER_IV_LEN */
+    uint8_t block[BLOCK_LEN];  /* the IV; then a reader's last ciphertext block */
+    uint8_t stream[BLOCK_LEN]; /* a reader's keystream for the block it is within */
+    size_t used;               /* bytes of `stream` that are spent; 0 between blocks */
 };
 
 int cipher_key(uint8_t key[CIPHER_KEY_LEN], const char *secret, size_t len)
@@ -33,21 +40,14 @@ int cipher_key(uint8_t key[CIPHER_KEY_LEN], const char *secret, size_t len)
                : ERR_CRYPTO;
 }
 
-static int start(struct cipher *c)
-{
-    int ok = EVP_CipherInit_ex(c->ctx, EVP_aes_128_cfb128(), NULL, c->key, c->iv, c->encrypts);
-
-    return ok == 1 ? 0 : ERR_CRYPTO;
-}
-
-static struct cipher *cipher_new(const uint8_t key[CIPHER_KEY_LEN], bool encrypts)
+/* Both directions only ever run AES forwards. */
+static struct cipher *cipher_new(const EVP_CIPHER *kind, const uint8_t *key, const uint8_t *iv)
 {
     struct cipher *c = mem_zalloc(sizeof *c);
 
-    c->encrypts = encrypts;
-    memcpy(c->key, key, CIPHER_KEY_LEN);
     c->ctx = EVP_CIPHER_CTX_new();
-    if (c->ctx == NULL) {
+    if (c->ctx == NULL || EVP_EncryptInit_ex(c->ctx, kind, NULL, key, iv) != 1 ||
+        EVP_CIPHER_CTX_set_padding(c->ctx, 0) != 1) {
         cipher_free(c);
         return NULL;
     }
@@ -56,21 +56,18 @@ static struct cipher *cipher_new(const uint8_t key[CIPHER_KEY_LEN], bool encrypt
 
 struct cipher *cipher_new_writer(const uint8_t key[CIPHER_KEY_LEN], const uint8_t iv[CIPHER_IV_LEN])
 {
-    struct cipher *c = cipher_new(key, true);
+    struct cipher *c = cipher_new(EVP_aes_128_cfb128(), key, iv);
 
-    if (c == NULL)
-        return NULL;
-    memcpy(c->iv, iv, CIPHER_IV_LEN);
-    if (start(c) != 0) {
-        cipher_free(c);
-        return NULL;
+    if (c != NULL) {
+        c->encrypts = true;
+        memcpy(c->block, iv, CIPHER_IV_LEN);
     }
     return c;
 }
 
 struct cipher *cipher_new_reader(const uint8_t key[CIPHER_KEY_LEN])
 {
-    return cipher_new(key, false);
+    return cipher_new(EVP_aes_128_ecb(), key, NULL);
 }
 
 void cipher_free(struct cipher *c)
@@ -81,13 +78,13 @@ void cipher_free(struct cipher *c)
     mem_free_secret(c, sizeof *c);
 }
 
-static int apply(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out)
+static int run_aes(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out)
 {
     while (len > 0) {
         int portion = len > UPDATE_MAX ? UPDATE_MAX : (int)len;
         int done = 0;
 
-        if (EVP_CipherUpdate(c->ctx, out, &done, in, portion) != 1 || done != portion)
+        if (EVP_EncryptUpdate(c->ctx, out, &done, in, portion) != 1 || done != portion)
             return ERR_CRYPTO;
         in += portion;
         out += portion;
@@ -96,58 +93,113 @@ static int apply(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out)
     return 0;
 }
 
-/* The first ciphertext byte is due: the IV goes out before it. */
-static int write_first(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out)
+static int encrypt(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out)
 {
-    /* Out of the IV's way also when in and out are the same memory. */
+    if (c->iv_got == CIPHER_IV_LEN)
+        return run_aes(c, in, len, out);
+    /* The IV goes out first; the data steps aside, because in and out may be the same memory. */
     memmove(out + CIPHER_IV_LEN, in, len);
-    memcpy(out, c->iv, CIPHER_IV_LEN);
+    memcpy(out, c->block, CIPHER_IV_LEN);
     c->iv_got = CIPHER_IV_LEN;
-    return apply(c, out + CIPHER_IV_LEN, len, out + CIPHER_IV_LEN);
+    return run_aes(c, out + CIPHER_IV_LEN, len, out + CIPHER_IV_LEN);
 }
 
-/* Takes bytes of the IV; what follows them in this portion is decrypted. */
-static int read_first(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out,
-                      size_t *out_len)
+static void xor_bytes(uint8_t *out, const uint8_t *in, const uint8_t *stream, size_t len)
 {
-    size_t n = CIPHER_IV_LEN - c->iv_got;
-    int rc = 0;
+    for (size_t i = 0; i < len; i++)
+        out[i] = in[i] ^ stream[i];
+}
+
+/* `len` is a multiple of BLOCK_LEN and at most BATCH_LEN. */
+static int decrypt_blocks(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out)
+{
+    uint8_t stream[BATCH_LEN];
+
+    memcpy(stream, c->block, BLOCK_LEN);
+    memcpy(stream + BLOCK_LEN, in, len - BLOCK_LEN);
+    memcpy(c->block, in + len - BLOCK_LEN, BLOCK_LEN);
+    if (run_aes(c, stream, len, stream) != 0)
+        return ERR_CRYPTO;
+    xor_bytes(out, in, stream, len);
+    return 0;
+}
+
+/* At most to the end of the current block; returns how many bytes that were, 0 on failure. */
+static size_t decrypt_part(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out)
+{
+    size_t n = BLOCK_LEN - c->used;
 
     if (n > len)
         n = len;
-    memcpy(c->iv + c->iv_got, in, n);
+    if (c->used == 0 && run_aes(c, c->block, BLOCK_LEN, c->stream) != 0)
+        return 0;
+    memcpy(c->block + c->used, in, n);
+    xor_bytes(out, in, c->stream + c->used, n);
+    c->used = (c->used + n) % BLOCK_LEN;
+    return n;
+}
+
+static int decrypt(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out)
+{
+    while (len > 0) {
+        size_t n = len < BATCH_LEN ? len - len % BLOCK_LEN : BATCH_LEN;
+
+        if (c->used != 0 || n == 0)
+            n = decrypt_part(c, in, len, out);
+        else if (decrypt_blocks(c, in, n, out) != 0)
+            n = 0;
+        if (n == 0)
+            return ERR_CRYPTO;
+        in += n;
+        out += n;
+        len -= n;
+    }
+    return 0;
+}
+
+/* What a reader takes from this portion as IV. */
+static size_t take_iv(struct cipher *c, const uint8_t *in, size_t len)
+{
+    size_t n = CIPHER_IV_LEN - c->iv_got;
+
+    if (n > len)
+        n = len;
+    memcpy(c->block + c->iv_got, in, n);
     c->iv_got += n;
-    if (c->iv_got == CIPHER_IV_LEN)
-        rc = start(c);
-    if (rc != 0 || n == len)
-        return rc;
-    *out_len = len - n;
-    memmove(out, in + n, len - n);
-    return apply(c, out, len - n, out);
+    return n;
+}
+
+/* The bytes an update of `len` makes. */
+static size_t output_len(const struct cipher *c, size_t len)
+{
+    size_t iv = CIPHER_IV_LEN - c->iv_got;
+
+    if (c->encrypts)
+        return len == 0 ? 0 : len + iv;
+    return len > iv ? len - iv : 0;
 }
 
 int cipher_update(struct cipher *c, const uint8_t *in, size_t len, uint8_t *out, size_t size,
                   size_t *out_len)
 {
-    bool first = c->iv_got < CIPHER_IV_LEN;
-    size_t need = len;
+    size_t made = output_len(c, len);
     int rc;
 
     *out_len = 0;
+    if (made > size)
+        return ERR_LIMIT;
     if (len == 0)
         return 0;
-    if (first)
-        need = c->encrypts
-                   ? len + CIPHER_IV_LEN
-                   : len - (len < CIPHER_IV_LEN - c->iv_got ? len : CIPHER_IV_LEN - c->iv_got);
-    if (need > size)
-        return ERR_LIMIT;
-    if (!first)
-        rc = apply(c, in, len, out);
-    else if (c->encrypts)
-        rc = write_first(c, in, len, out);
-    else
-        rc = read_first(c, in, len, out, &need);
-    *out_len = rc == 0 ? need : 0;
+    if (c->encrypts) {
+        rc = encrypt(c, in, len, out);
+    } else {
+        size_t skip = take_iv(c, in, len);
+
+        if (skip > 0 && made > 0)
+            memmove(out, in + skip, made);
+        rc = decrypt(c, skip > 0 ? out : in, made, out);
+    }
+    if (rc == 0)
+        *out_len = made;
     return rc;
 }
