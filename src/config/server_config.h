@@ -20,7 +20,7 @@ struct server_config {
     char *proxy_bind; /* IP literal, interface name or CIDR; NULL: same as bind_addr */
     char *token;      /* secret; never NULL, may be empty */
     struct port_range *allow_ports;
-    size_t n_allow_ports; /* 0: every port from 1 to 65535 */
+    size_t n_allow_ports;     /* 0: every port from 1 to 65535 */
     int max_ports_per_client; /* 0: no limit */
     int max_pool_count;
     int user_conn_timeout_s;

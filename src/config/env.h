@@ -1,0 +1,71 @@
+/* The environment contract of `mlgate run` and of `mlgate client` without -c. */
+#ifndef CONFIG_ENV_H
+#define CONFIG_ENV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "config/client_config.h"
+#include "config/field.h"
+
+struct problems;
+
+/* A megabyte in a variable is an accident; the longest honest value is a list of servers. */
+enum { ENV_VALUE_MAX = 8192 };
+
+struct env_config {
+    struct server_addr api_node;
+    struct server_addr *servers; /* FRP_SERVER: at least one, none twice */
+    size_t n_servers;
+    char *token;       /* secret */
+    char client_id[5]; /* four digits as given */
+    unsigned client_id_number;
+    char *node_id;
+    int tensor_parallel_size;
+    char *model_name;
+    char *frp_config_dir;
+    char *hf_home;
+    int host_uid;
+    int host_gid;
+    char *log_dir;
+    bool ubuntu_test;
+    char *frp_tls_ca_file; /* NULL: not verified */
+    char **frp_tls_pins;
+    size_t n_frp_tls_pins;
+    int frp_dead_after_s;
+    size_t memory_limit;
+    enum log_level log_level;
+    struct server_addr mlnode_management;
+    struct server_addr mlnode_inference;
+};
+
+/* The contract: one entry a variable, in the order of the help. */
+extern const struct field env_fields[];
+extern const size_t env_n_fields;
+
+/* The value of NAME in a list of "NAME=value" that ends with NULL (the first one counts, as for
+ * getenv), or NULL. Fits ini_getenv's shape through env_lookup with the list as context. */
+const char *env_get(char *const *environ_list, const char *name);
+const char *env_lookup(void *environ_list, const char *name);
+
+/* Checks every variable and fills *out, whose strings are released by env_free. When the answer is
+ * negative, `problems` has every error and *out is empty. Warnings may be there in both cases. */
+int env_load(char *const *environ_list, struct env_config *out, struct problems *problems);
+/* Overwrites the token. */
+void env_free(struct env_config *env);
+
+/* The tunnel that the contract asks for: remote 1{CLIENT_ID} to MLNODE_MANAGEMENT and 2{CLIENT_ID}
+ * to MLNODE_INFERENCE, sharing their fate. *out owns copies of everything. */
+void env_client_config(const struct env_config *env, struct client_config *out);
+
+/* What of the contract also counts beside an frpc.ini, because frp has no key for it: FRP_TLS_PIN,
+ * FRP_DEAD_AFTER, MEMORY_LIMIT. false when one of them is wrong. */
+bool env_client_overrides(char *const *environ_list, struct client_config *cfg,
+                          struct problems *problems);
+
+/* The contract in words, for `mlgate help env`. `colour` allows terminal sequences. */
+void env_help(FILE *out, bool colour);
+
+#endif

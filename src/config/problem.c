@@ -1,0 +1,126 @@
+#include "config/problem.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+enum {
+    VALUE_SHOWN = 64,  /* enough to recognise a value, short enough for one line */
+    WHERE_SHOWN = 300, /* a path, a line number and a key */
+    RULE_SHOWN = 1024, /* a warning may list keys */
+};
+
+void problems_init(struct problems *list)
+{
+    memset(list, 0, sizeof(*list));
+}
+
+void problems_free(struct problems *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct problem *p = &list->items[i];
+
+        mem_free(p->where);
+        mem_free(p->value);
+        mem_free(p->rule);
+        mem_free(p->example);
+    }
+    problems_init(list);
+}
+
+static char *safe_copy(const char *text, size_t size)
+{
+    char shown[RULE_SHOWN];
+
+    if (text == NULL)
+        return NULL;
+    return mem_strdup(log_safe(shown, size, text, strlen(text)));
+}
+
+static struct problem *next_slot(struct problems *list)
+{
+    if (list->count == PROBLEMS_MAX) {
+        list->unsaid++;
+        return NULL;
+    }
+    return &list->items[list->count++];
+}
+
+void problem_add(struct problems *list, const char *where, const char *value, const char *rule,
+                 const char *example)
+{
+    struct problem *p = next_slot(list);
+
+    list->errors++;
+    if (p == NULL)
+        return;
+    p->where = safe_copy(where, WHERE_SHOWN);
+    p->value = safe_copy(value, VALUE_SHOWN);
+    p->rule = safe_copy(rule, RULE_SHOWN);
+    p->example = safe_copy(example, RULE_SHOWN);
+    p->warning = false;
+}
+
+void problem_addf(struct problems *list, const char *where, const char *format, ...)
+{
+    char rule[RULE_SHOWN];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(rule, sizeof(rule), format, args);
+    va_end(args);
+    problem_add(list, where, NULL, rule, NULL);
+}
+
+void problem_warn(struct problems *list, const char *where, const char *format, ...)
+{
+    struct problem *p = next_slot(list);
+    char rule[RULE_SHOWN];
+    va_list args;
+
+    if (p == NULL)
+        return;
+    va_start(args, format);
+    vsnprintf(rule, sizeof(rule), format, args);
+    va_end(args);
+    *p = (struct problem){.where = safe_copy(where, WHERE_SHOWN),
+                          .rule = safe_copy(rule, RULE_SHOWN),
+                          .warning = true};
+}
+
+const struct problem *problems_find(const struct problems *list, const char *where)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].where, where) == 0)
+            return &list->items[i];
+    return NULL;
+}
+
+static void print_one(const struct problem *p, FILE *out)
+{
+    fprintf(out, "%s: ", p->where);
+    if (p->value)
+        fprintf(out, "\"%s\" is refused: ", p->value);
+    fputs(p->rule, out);
+    if (p->example)
+        fprintf(out, " (for example %s)", p->example);
+    fputc('\n', out);
+}
+
+void problems_print(const struct problems *list, FILE *out)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->items[i].warning)
+            print_one(&list->items[i], out);
+    if (list->unsaid > 0)
+        fprintf(out, "... and %zu more\n", list->unsaid);
+}
+
+void problems_log_warnings(const struct problems *list, struct log *log)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].warning)
+            log_warn(log, "%s: %s", list->items[i].where, list->items[i].rule);
+}
