@@ -17,7 +17,7 @@ enum {
 struct cipher;
 
 /* PBKDF2-HMAC-SHA1(secret, "frp", 64 rounds): frp's key from a token, which may be empty (then
- * `secret` may be NULL). About 30 microseconds: derive it once and keep it. 0 or ERR_CRYPTO. */
+ * `secret` may be NULL). Some 20 microseconds: derive it once and keep it. 0 or ERR_CRYPTO. */
 int cipher_key(uint8_t key[CIPHER_KEY_LEN], const char *secret, size_t len);
 
 /* A direction that encrypts. `iv` must be fresh random bytes from the caller for every direction of

@@ -343,7 +343,7 @@ bool jscan_unescape(struct jscan_text raw, char *out, size_t size, size_t *len)
             n = unescape_one(&p, end, escaped);
             from = escaped;
         } else {
-            n = *p == '\0' ? 0 : jscan_utf8_len(p, (size_t)(end - p));
+            n = jscan_utf8_len(p, (size_t)(end - p));
             p += n;
         }
         if (n == 0 || n > size - used)

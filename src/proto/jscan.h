@@ -50,8 +50,9 @@ bool jscan_skip(struct jscan *s);
 /* True when only white space is left. */
 bool jscan_at_end(struct jscan *s);
 
-/* Resolves escapes into out[0 .. *len-1], without terminator; the result is never longer than the
- * raw text. False for NUL, invalid UTF-8, unpaired surrogates, or a result above `size` bytes. */
+/* Resolves the escapes of what jscan_string took into out[0 .. *len-1], without terminator; the
+ * result is never longer than the raw text. False for \u0000, invalid UTF-8, unpaired surrogates,
+ * or a result above `size` bytes. */
 bool jscan_unescape(struct jscan_text raw, char *out, size_t size, size_t *len);
 
 /* Length of the well-formed UTF-8 sequence that starts at p[0], 0 when there is none (RFC 3629: no

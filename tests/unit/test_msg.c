@@ -140,6 +140,7 @@ static const struct {
     {"{\"privilege_key\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}", "\"\\/\b\f\n\r\t", 0},
     {"{\"privilege_key\":\"\\u0041\\u00e9\\u20ac\\u20AC\"}", "A\xc3\xa9\xe2\x82\xac\xe2\x82\xac",
      0},
+    {"{\"privilege_key\":\"\\uABCD\\uefEF\"}", "\xea\xaf\x8d\xee\xbf\xaf", 0},
     {"{\"privilege_key\":\"\\ud83d\\uDE00\"}", "\xf0\x9f\x98\x80", 0},
     {"{\"privilege_key\":\"\\ud800\\udc00\\udbff\\udfff\"}", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", 0},
     {"{\"privilege_key\":\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\"}",
