@@ -1,4 +1,5 @@
-/* The 12-byte header of yamux frames (frp-compatible; doc/PROTOCOL.md, "yamux"). Pure conversion. */
+/* The 12-byte header of yamux frames (frp-compatible; doc/PROTOCOL.md, "yamux"). Pure conversion.
+ */
 #ifndef MUX_FRAME_H
 #define MUX_FRAME_H
 

@@ -31,7 +31,7 @@ struct mux_stream {
     void *ctx;
     struct bytes queue;
     uint64_t credited_us; /* when credit last went out: the drain rate decides the window */
-    uint64_t released_us; /* when the owner left */
+    uint64_t moved_us;    /* when the owner left or, later, when bytes or the FIN did */
     uint32_t id;
     uint32_t send_window;
     uint32_t recv_window; /* what the peer may still send */
@@ -44,7 +44,7 @@ struct mux_stream {
     uint8_t remote;       /* enum half */
     bool from_peer;       /* the peer opened it */
     bool acked;           /* the peer has answered our SYN */
-    bool gone;            /* reset: at most its RST still leaves */
+    bool gone;            /* reset or forgotten: at most its RST still leaves */
 };
 
 /* Answers to pings wait here; a peer that floods loses the oldest, never memory. */
@@ -61,8 +61,9 @@ struct mux_session {
     struct list control; /* streams with frames other than data due */
     struct list small;   /* streams with little queued and credit to send it */
     struct list bulk;
-    struct list dead;    /* gone streams, freed when depth is 0 */
-    unsigned depth;      /* calls on the stack: nothing is freed while > 0 */
+    struct list dead;  /* forgotten streams, freed when depth is 0 */
+    size_t small_sent; /* how far small streams are ahead of bulk that waits */
+    unsigned depth;    /* calls on the stack: nothing is freed while > 0 */
     uint64_t now_us;
     uint32_t max_streams;
     uint32_t peer_streams; /* open streams that the peer opened */
@@ -88,19 +89,23 @@ struct mux_session {
     unsigned header_len;
     struct mux_frame frame;
     uint32_t body_left;
+    struct mux_stream *body; /* whose payload it is; NULL: nobody's, dropped */
 };
 
 /* stream.c */
 struct mux_stream *stream_new(struct mux_session *m, uint32_t id, bool from_peer);
 void stream_due(struct mux_stream *s, uint16_t flags);
 void stream_peer_reset(struct mux_stream *s, enum reason why);
-void stream_flags(struct mux_stream *s, uint16_t flags);
+/* Out of the table and to the reaper. Only below session_enter. */
+void stream_forget(struct mux_stream *s);
+/* False: reset, now or earlier, so the rest of the frame is nobody's. */
+bool stream_flags(struct mux_stream *s, uint16_t flags);
 void stream_credit(struct mux_stream *s, uint32_t delta);
 int stream_begin_data(struct mux_stream *s, uint32_t len);
 void stream_data(struct mux_stream *s, const uint8_t *data, size_t len);
 int stream_peer_fin(struct mux_stream *s);
 void stream_put_control(struct mux_stream *s, const struct mux_sink *sink);
-size_t stream_put_data(struct mux_stream *s, const struct mux_sink *sink);
+void stream_put_data(struct mux_stream *s, const struct mux_sink *sink);
 
 /* session.c */
 void session_enter(struct mux_session *m);

@@ -9,10 +9,9 @@
 enum {
     GO_AWAY_NORMAL = 0,
     GO_AWAY_PROTOCOL = 1,
-    /* frp resets a stream whose FIN was never answered after 300 s; the owner left long ago, so we
-     * keep its id and nothing else for a tenth of that. */
-    LINGER_US = 30 * 1000 * 1000,
-    /* After this much small traffic in one pull a waiting bulk stream gets its turn. */
+    /* How long frp waits for the answer to a FIN. */
+    LINGER_US = 300 * 1000 * 1000,
+    /* Small traffic may be this far ahead of bulk that waits; then they share the pipe evenly. */
     SMALL_SHARE = 64 * 1024,
 };
 
@@ -51,16 +50,13 @@ struct mux_session *mux_new(enum mux_role role, struct pool *pool, uint32_t max_
 
 void mux_close(struct mux_session *m)
 {
-    struct mux_stream *s;
-
     if (m->closed)
         return;
     m->closed = true;
     session_enter(m);
-    while ((s = table_any(&m->table)) != NULL) {
-        s->due = 0; /* nothing leaves any more */
-        stream_peer_reset(s, REASON_PEER_GONE);
-    }
+    for (uint32_t i = 0; i < m->table.n_buckets; i++)
+        while (m->table.buckets[i] != NULL)
+            stream_peer_reset(m->table.buckets[i], REASON_PEER_GONE);
     session_leave(m);
 }
 
@@ -115,7 +111,7 @@ int session_fail(struct mux_session *m, const char *why)
 
 void mux_ping(struct mux_session *m)
 {
-    if (m->ping_asked_us != 0)
+    if (m->ping_asked_us != 0 || m->error != NULL)
         return;
     m->ping_asked_us = m->now_us ? m->now_us : 1;
     m->ping_sent_us = 0;
@@ -135,6 +131,8 @@ uint64_t mux_round_trip_us(const struct mux_session *m)
 
 void mux_go_away(struct mux_session *m)
 {
+    if (m->error != NULL)
+        return; /* the go-away that is due says more */
     m->go_away_code = GO_AWAY_NORMAL;
     m->go_away_due = true;
     session_output_due(m);
@@ -187,24 +185,28 @@ static int refuse_open(struct mux_session *m, uint32_t id)
     return ERR_OK;
 }
 
+/* Ids of our own parity are refused: Go lets them pass, but a later open of ours would meet them.
+ */
 static int open_received(struct mux_session *m, uint32_t id)
 {
+    bool ours = (id & 1) == (m->next_id & 1);
     struct mux_stream *s;
 
     if (table_find(&m->table, id) != NULL)
         return session_fail(m, "the peer opened a stream id that is in use");
-    if (m->peer_streams >= m->max_streams || m->events->opened == NULL)
+    if (ours || m->peer_streams >= m->max_streams || m->events->opened == NULL)
         return refuse_open(m, id);
     s = stream_new(m, id, true);
-    if (m->events->opened(m->ctx, s))
-        stream_due(s, MUX_ACK);
-    else
+    if (!m->events->opened(m->ctx, s))
         mux_reset(s);
+    else if (!s->gone)
+        stream_due(s, MUX_ACK);
     return ERR_OK;
 }
 
 static int data_header(struct mux_session *m, struct mux_stream *s)
 {
+    m->body = s;
     m->body_left = m->frame.length;
     return s ? stream_begin_data(s, m->frame.length) : ERR_OK;
 }
@@ -220,8 +222,8 @@ static int stream_frame(struct mux_session *m)
     if (rc != ERR_OK)
         return rc;
     s = table_find(&m->table, m->frame.id);
-    if (s != NULL)
-        stream_flags(s, m->frame.flags);
+    if (s != NULL && !stream_flags(s, m->frame.flags))
+        s = NULL;
     if (m->frame.type == MUX_DATA)
         return data_header(m, s);
     if (s == NULL)
@@ -245,11 +247,10 @@ static int frame_received(struct mux_session *m)
 
 static int end_of_body(struct mux_session *m)
 {
-    struct mux_stream *s = table_find(&m->table, m->frame.id);
+    struct mux_stream *s = m->body;
 
-    if (s != NULL && (m->frame.flags & MUX_FIN))
-        return stream_peer_fin(s);
-    return ERR_OK;
+    m->body = NULL;
+    return s != NULL && (m->frame.flags & MUX_FIN) ? stream_peer_fin(s) : ERR_OK;
 }
 
 static int input_header(struct mux_session *m, const uint8_t **data, size_t *len)
@@ -280,10 +281,9 @@ static int input_header(struct mux_session *m, const uint8_t **data, size_t *len
 static int input_body(struct mux_session *m, const uint8_t **data, size_t *len)
 {
     size_t n = *len < m->body_left ? *len : m->body_left;
-    struct mux_stream *s = table_find(&m->table, m->frame.id);
 
-    if (s != NULL)
-        stream_data(s, *data, n);
+    if (m->body != NULL)
+        stream_data(m->body, *data, n);
     *data += n;
     *len -= n;
     m->body_left -= (uint32_t)n;
@@ -313,7 +313,12 @@ void session_put_frame(const struct mux_sink *sink, uint8_t type, uint16_t flags
     sink->put(sink->ctx, header, sizeof(header));
 }
 
-/* A bounded number of 12-byte frames, so the sink's room is not asked for each. */
+static bool session_frames_due(const struct mux_session *m)
+{
+    return m->n_pongs || m->n_refused || m->ping_due || m->go_away_due;
+}
+
+/* A bounded number of 12-byte frames, so the sink's room is asked for once. */
 static void put_session_frames(struct mux_session *m, const struct mux_sink *sink)
 {
     for (unsigned i = 0; i < m->n_pongs; i++)
@@ -333,40 +338,50 @@ static void put_session_frames(struct mux_session *m, const struct mux_sink *sin
     }
 }
 
-static struct list *next_lane(struct mux_session *m, size_t small_sent)
+/* The stream whose turn it is to send data; NULL when none can. */
+static struct mux_stream *next_turn(struct mux_session *m)
 {
-    if (!list_empty(&m->small) && (small_sent < SMALL_SHARE || list_empty(&m->bulk)))
-        return &m->small;
-    return list_empty(&m->bulk) ? NULL : &m->bulk;
+    bool bulk_waits = !list_empty(&m->bulk);
+    struct list *lane = &m->small;
+
+    if (list_empty(&m->small) || (bulk_waits && m->small_sent >= SMALL_SHARE))
+        lane = &m->bulk;
+    if (!bulk_waits)
+        m->small_sent = 0;
+    return list_empty(lane) ? NULL : LIST_ENTRY(lane->next, struct mux_stream, turn);
 }
 
-static bool put_one(struct mux_session *m, const struct mux_sink *sink, size_t *small_sent)
+static bool put_data(struct mux_session *m, const struct mux_sink *sink)
 {
-    struct list *node = list_pop(&m->control);
-    struct list *lane;
-    size_t sent;
+    struct mux_stream *s = next_turn(m);
 
-    if (node != NULL) {
-        stream_put_control(LIST_ENTRY(node, struct mux_stream, control), sink);
+    if (s == NULL)
+        return false;
+    stream_put_data(s, sink);
+    return true;
+}
+
+static bool put_one(struct mux_session *m, const struct mux_sink *sink)
+{
+    struct list *node;
+
+    if (session_frames_due(m)) {
+        put_session_frames(m, sink);
         return true;
     }
-    lane = next_lane(m, *small_sent);
-    if (lane == NULL)
+    if (m->error != NULL)
         return false;
-    sent = stream_put_data(LIST_ENTRY(lane->next, struct mux_stream, turn), sink);
-    *small_sent = lane == &m->small ? *small_sent + sent : 0;
+    node = list_pop(&m->control);
+    if (node == NULL)
+        return put_data(m, sink);
+    stream_put_control(LIST_ENTRY(node, struct mux_stream, control), sink);
     return true;
 }
 
 void mux_output(struct mux_session *m, const struct mux_sink *sink)
 {
-    size_t small_sent = 0;
-
-    if (m->closed)
-        return;
     session_enter(m);
-    put_session_frames(m, sink);
-    while (m->error == NULL && sink->room(sink->ctx) > 0 && put_one(m, sink, &small_sent))
+    while (!m->closed && sink->room(sink->ctx) > 0 && put_one(m, sink))
         ;
     if (!mux_has_output(m))
         m->output_said = false;
@@ -377,32 +392,48 @@ bool mux_has_output(const struct mux_session *m)
 {
     if (m->closed)
         return false;
-    if (m->n_pongs || m->n_refused || m->ping_due || m->go_away_due)
+    if (session_frames_due(m))
         return true;
-    return m->error == NULL && !(list_empty(&m->control) && list_empty(&m->small) &&
-                                 list_empty(&m->bulk));
+    return m->error == NULL &&
+           !(list_empty(&m->control) && list_empty(&m->small) && list_empty(&m->bulk));
 }
 
 /* ---- opening and ageing ------------------------------------------------------------------- */
 
-struct mux_stream *mux_open(struct mux_session *m, const struct mux_stream_events *events, void *ctx)
+struct mux_stream *mux_open(struct mux_session *m, const struct mux_stream_events *events,
+                            void *ctx)
 {
     struct mux_stream *s;
 
     if (m->closed || m->error || m->peer_going || m->unacked >= MUX_OPEN_BACKLOG ||
-        m->next_id >= UINT32_MAX - 2)
+        m->next_id >= UINT32_MAX - 1)
         return NULL;
+    session_enter(m);
     s = stream_new(m, m->next_id, false);
     m->next_id += 2;
     m->unacked++;
-    mux_attach(s, events, ctx);
     stream_due(s, MUX_SYN);
+    if (s->gone)
+        s = NULL; /* the `output` event closed the session */
+    else
+        mux_attach(s, events, ctx);
+    session_leave(m);
     return s;
 }
 
 static bool forsaken(const struct mux_stream *s)
 {
-    return s->events == NULL && !s->gone && s->session->now_us - s->released_us > LINGER_US;
+    return s->events == NULL && !s->gone && s->session->now_us - s->moved_us > LINGER_US;
+}
+
+/* Once the FIN has left no RST may follow: it would make Go drop what its slow reader has not read
+ * yet. Frames for a forgotten id are ignored. */
+static void give_up(struct mux_stream *s)
+{
+    if (s->local == HALF_ENDED)
+        stream_forget(s);
+    else
+        mux_reset(s);
 }
 
 void mux_tick(struct mux_session *m)
@@ -411,6 +442,6 @@ void mux_tick(struct mux_session *m)
     for (uint32_t i = 0; i < m->table.n_buckets; i++)
         for (struct mux_stream *s = m->table.buckets[i]; s != NULL; s = s->hash_next)
             if (forsaken(s))
-                mux_reset(s); /* without an owner nobody is called back, so the chain holds */
+                give_up(s); /* what is forgotten is freed at the end, so the chain holds */
     session_leave(m);
 }

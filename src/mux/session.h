@@ -1,4 +1,5 @@
-/* A yamux session: many byte streams over one ordered byte pipe, as frp speaks it (doc/PROTOCOL.md).
+/* A yamux session: many byte streams over one ordered byte pipe, as frp speaks it
+ * (doc/PROTOCOL.md).
  *
  * Sans I/O and without a clock: the owner hands in received bytes (mux_input), tells the time
  * (mux_time), and pulls frames (mux_output) whenever its pipe has room. Frames leave in this order:
@@ -8,8 +9,8 @@
  * once, and the sender's credit comes back only through mux_consumed, when the bytes have left.
  *
  * Ownership: the session owns its streams. A stream's pointer is valid for its owner until the
- * owner's `reset` event has returned, or until it calls mux_release or mux_reset. Events may call any
- * function here, on any stream; nothing is freed before the outermost call returns. */
+ * owner's `reset` event has returned, or until it calls mux_release or mux_reset. Events may call
+ * any function here, on any stream; nothing is freed before the outermost call returns. */
 #ifndef MUX_SESSION_H
 #define MUX_SESSION_H
 
@@ -26,9 +27,9 @@ enum mux_role {
 };
 
 enum {
-    MUX_INITIAL_WINDOW = 256 * 1024,   /* fixed by the protocol, each direction */
-    MUX_MAX_WINDOW = 6 * 1024 * 1024,  /* what frp itself grants (0.50 and later) */
-    MUX_OPEN_BACKLOG = 256,            /* opens not yet acknowledged; Go resets what exceeds it */
+    MUX_INITIAL_WINDOW = 256 * 1024,  /* fixed by the protocol, each direction */
+    MUX_MAX_WINDOW = 6 * 1024 * 1024, /* what frp itself grants (0.50 and later) */
+    MUX_OPEN_BACKLOG = 256,           /* opens not yet acknowledged; Go resets what exceeds it */
 };
 
 struct mux_session;

@@ -104,39 +104,38 @@ static void acknowledged(struct mux_stream *s)
     s->session->unacked--;
 }
 
-/* Out of the table and to the reaper. No owner is left. */
-static void forget(struct mux_stream *s)
+void stream_forget(struct mux_stream *s)
 {
     struct mux_session *m = s->session;
 
+    s->gone = true;
     acknowledged(s);
     bytes_clear(&s->queue, m->pool);
     set_lane(s, LANE_NONE);
     list_remove(&s->control);
     table_remove(&m->table, s);
     m->peer_streams -= s->from_peer;
-    s->gone = true;
-    session_enter(m);
+    if (m->body == s)
+        m->body = NULL;
     list_push(&m->dead, &s->turn);
-    session_leave(m);
 }
 
 static void forget_if_over(struct mux_stream *s)
 {
-    if (s->events == NULL && s->local == HALF_ENDED && s->remote == HALF_ENDED)
-        forget(s);
+    if (!s->gone && s->events == NULL && s->local == HALF_ENDED && s->remote == HALF_ENDED)
+        stream_forget(s);
 }
 
+/* Forgotten first: whatever the owner does in the event, mux_close included, meets a stream that is
+ * gone already. */
 void stream_peer_reset(struct mux_stream *s, enum reason why)
 {
     const struct mux_stream_events *events = s->events;
 
-    if (events != NULL) {
-        s->events = NULL;
-        s->gone = true; /* what the owner still asks for during the event has no effect */
+    s->events = NULL;
+    stream_forget(s);
+    if (events != NULL)
         events->reset(s->ctx, s, why);
-    }
-    forget(s);
 }
 
 void mux_finish(struct mux_stream *s)
@@ -156,46 +155,50 @@ void mux_reset(struct mux_stream *s)
     s->gone = true;
     bytes_clear(&s->queue, s->session->pool);
     set_lane(s, LANE_NONE);
+    s->grant = 0;
     s->due &= MUX_SYN; /* an unsent SYN still goes first: RST needs a stream */
     stream_due(s, MUX_RST);
 }
 
 void mux_release(struct mux_stream *s)
 {
+    struct mux_session *m = s->session;
+
     if (s->gone)
         return;
-    mux_finish(s);
+    session_enter(m);
     s->events = NULL;
-    s->released_us = s->session->now_us;
+    s->moved_us = m->now_us;
+    mux_finish(s);
     forget_if_over(s);
+    session_leave(m);
 }
 
 /* ---- receiving ---------------------------------------------------------------------------- */
 
-void stream_flags(struct mux_stream *s, uint16_t flags)
+bool stream_flags(struct mux_stream *s, uint16_t flags)
 {
     if (flags & MUX_ACK)
         acknowledged(s);
     if (flags & MUX_RST)
         stream_peer_reset(s, REASON_PEER_RESET);
+    return !s->gone;
 }
 
 void stream_credit(struct mux_stream *s, uint32_t delta)
 {
     uint32_t room = UINT32_MAX - s->send_window;
 
-    if (s->gone)
-        return;
     s->send_window += delta < room ? delta : room;
     schedule(s);
 }
 
+/* Data after the FIN is dropped and no error: a Go writer that races with its own Close looks at
+ * the state before it queues the frame, and frp closes both directions when either ends. */
 int stream_begin_data(struct mux_stream *s, uint32_t len)
 {
-    if (s->gone || len == 0)
-        return ERR_OK;
     if (s->remote == HALF_ENDED)
-        return session_fail(s->session, "the peer sent data after the end of a stream");
+        return ERR_OK;
     if (len > s->recv_window)
         return session_fail(s->session, "the peer sent more than a stream's window allows");
     s->recv_window -= len;
@@ -204,7 +207,7 @@ int stream_begin_data(struct mux_stream *s, uint32_t len)
 
 void stream_data(struct mux_stream *s, const uint8_t *data, size_t len)
 {
-    if (s->events != NULL)
+    if (s->events != NULL && s->remote != HALF_ENDED)
         s->events->data(s->ctx, s, data, len);
 }
 
@@ -258,7 +261,7 @@ void mux_consumed(struct mux_stream *s, size_t len)
 
 void mux_send(struct mux_stream *s, const uint8_t *data, size_t len)
 {
-    if (s->gone || s->local != HALF_OPEN || len == 0)
+    if (s->gone || s->local != HALF_OPEN || s->session->error != NULL || len == 0)
         return;
     bytes_append(&s->queue, s->session->pool, data, len);
     schedule(s);
@@ -276,15 +279,27 @@ void stream_put_control(struct mux_stream *s, const struct mux_sink *sink)
     s->recv_window += s->grant;
     s->grant = 0;
     s->due = 0;
-    if (flags & MUX_FIN)
+    if (flags & MUX_FIN) {
         s->local = HALF_ENDED;
+        s->moved_us = s->session->now_us;
+    }
     if (flags & MUX_RST)
-        forget(s);
+        stream_forget(s);
     else
         forget_if_over(s);
 }
 
-size_t stream_put_data(struct mux_stream *s, const struct mux_sink *sink)
+static void count_share(const struct mux_stream *s, size_t len)
+{
+    size_t *small_sent = &s->session->small_sent;
+
+    if (s->lane == LANE_SMALL)
+        *small_sent += len;
+    else
+        *small_sent -= len < *small_sent ? len : *small_sent;
+}
+
+void stream_put_data(struct mux_stream *s, const struct mux_sink *sink)
 {
     size_t len;
     const uint8_t *data = bytes_peek(&s->queue, &len);
@@ -294,6 +309,8 @@ size_t stream_put_data(struct mux_stream *s, const struct mux_sink *sink)
     session_put_frame(sink, MUX_DATA, 0, s->id, (uint32_t)len);
     sink->put(sink->ctx, data, len);
     s->send_window -= (uint32_t)len;
+    count_share(s, len);
+    s->moved_us = s->session->now_us;
     set_lane(s, LANE_NONE); /* to the end of its lane: one frame a turn */
     bytes_consume(&s->queue, s->session->pool, len);
     schedule(s);
@@ -301,5 +318,4 @@ size_t stream_put_data(struct mux_stream *s, const struct mux_sink *sink)
         stream_due(s, MUX_FIN);
     if (s->events != NULL && s->events->sent != NULL)
         s->events->sent(s->ctx, s, len);
-    return len;
 }

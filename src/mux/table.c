@@ -70,14 +70,6 @@ void table_remove(struct mux_table *t, struct mux_stream *s)
     t->count--;
 }
 
-struct mux_stream *table_any(const struct mux_table *t)
-{
-    for (uint32_t i = 0; i < t->n_buckets; i++)
-        if (t->buckets[i] != NULL)
-            return t->buckets[i];
-    return NULL;
-}
-
 void table_clear(struct mux_table *t)
 {
     mem_free(t->buckets);

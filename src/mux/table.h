@@ -1,4 +1,5 @@
-/* Streams by id: a chained hash that doubles as it fills. Owns its bucket array, not the streams. */
+/* Streams by id: a chained hash that doubles as it fills. Owns its bucket array, not the streams.
+ */
 #ifndef MUX_TABLE_H
 #define MUX_TABLE_H
 
@@ -16,8 +17,6 @@ struct mux_stream *table_find(const struct mux_table *t, uint32_t id);
 /* The id must not be in the table. */
 void table_add(struct mux_table *t, struct mux_stream *s);
 void table_remove(struct mux_table *t, struct mux_stream *s);
-/* Some stream of the table, NULL when empty: to take the table apart. */
-struct mux_stream *table_any(const struct mux_table *t);
 void table_clear(struct mux_table *t);
 
 #endif

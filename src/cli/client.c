@@ -1,0 +1,143 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/runtime.h"
+#include "cli/verb.h"
+#include "config/env.h"
+#include "config/frpc.h"
+#include "config/problem.h"
+#include "tunnel/client.h"
+
+struct client_run {
+    struct runtime runtime;
+    struct client_config cfg;
+    struct env_config env;
+    struct client *client;
+    bool from_env;
+    int status;
+};
+
+static void usage(FILE *out)
+{
+    fputs("usage: mlgate client [-c FILE]\n\n"
+          "  -c, --config FILE   a legacy frpc.ini, as for `frpc -c FILE`\n"
+          "  -h, --help          this text\n\n"
+          "Without -c the environment contract counts (mlgate help env): remote port 1{CLIENT_ID}\n"
+          "leads to MLNODE_MANAGEMENT and 2{CLIENT_ID} to MLNODE_INFERENCE.\n",
+          out);
+}
+
+static bool load(struct client_run *run, const char *file, struct problems *problems)
+{
+    bool ok;
+
+    if (file != NULL) {
+        ok = frpc_load(file, env_lookup, environ, &run->cfg, problems) == 0;
+        if (ok && !env_client_overrides(environ, &run->cfg, problems)) {
+            client_config_free(&run->cfg);
+            return false;
+        }
+        return ok;
+    }
+    run->from_env = true;
+    ok = env_load(environ, &run->env, problems) == 0;
+    if (ok)
+        env_client_config(&run->env, &run->cfg);
+    return ok;
+}
+
+static void write_frpc_ini(struct client_run *run, struct log *log)
+{
+    const char *dir = run->env.frp_config_dir;
+
+    for (size_t i = 0; i < run->cfg.n_servers; i++) {
+        const struct server_addr *to = &run->cfg.servers[i];
+        char name[32] = "frpc.ini";
+        char why[300];
+
+        if (i > 0)
+            snprintf(name, sizeof(name), "frpc-%zu.ini", i + 1);
+        log_info(log, "Writing %s/%s for server %s:%u...", dir, name, to->host, to->port);
+        if (frpc_write(&run->cfg, i, dir, name, why, sizeof(why)) != 0)
+            log_warn(log, "%s/%s could not be written (%s); going on from memory", dir, name, why);
+        log_info(log, "Starting frpc with config %s/%s...", dir, name);
+    }
+}
+
+static void stop(void *ctx)
+{
+    struct client_run *run = ctx;
+
+    client_stop(run->client);
+}
+
+static void gave_up(void *ctx, enum reason why)
+{
+    struct client_run *run = ctx;
+
+    run->status = 1;
+    runtime_stop(&run->runtime);
+}
+
+static void run_client(struct client_run *run, struct problems *problems)
+{
+    static const struct client_events events = {.gave_up = gave_up};
+    struct runtime *r = &run->runtime;
+    char error[300];
+
+    runtime_init(r, "frpc", run->cfg.log_level, run->cfg.memory_limit);
+    problems_log_warnings(problems, r->log);
+    if (run->from_env)
+        write_frpc_ini(run, r->log);
+    run->client = client_new(r->net, &run->cfg, &events, run, error, sizeof(error));
+    if (run->client == NULL) {
+        log_error(r->log, "%s", error);
+        run->status = 2;
+    } else {
+        client_start(run->client);
+        runtime_run(r, stop, run);
+    }
+    runtime_free(r);
+    client_free(run->client);
+}
+
+int cli_client(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct client_run run = {0};
+    struct problems problems;
+    const char *file = NULL;
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (opt == 'c') {
+            file = optarg;
+        } else {
+            usage(opt == 'h' ? stdout : stderr);
+            return opt == 'h' ? 0 : 2;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "mlgate client: unexpected argument '%s'\n", argv[optind]);
+        usage(stderr);
+        return 2;
+    }
+    problems_init(&problems);
+    if (load(&run, file, &problems)) {
+        run_client(&run, &problems);
+        client_config_free(&run.cfg);
+        if (run.from_env)
+            env_free(&run.env);
+    } else {
+        problems_print(&problems, stderr);
+        run.status = 2;
+    }
+    problems_free(&problems);
+    return run.status;
+}

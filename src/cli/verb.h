@@ -1,0 +1,24 @@
+/* The verbs of the command line. Each gets argv with its own name first and returns the exit status:
+ * 0 done or stopped on request, 2 usage or configuration, 1 otherwise. */
+#ifndef CLI_VERB_H
+#define CLI_VERB_H
+
+#include <stdio.h>
+
+struct verb {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+int cli_client(int argc, char **argv);
+int cli_server(int argc, char **argv);
+int cli_testnode(int argc, char **argv);
+int cli_demo(int argc, char **argv);
+int cli_version(int argc, char **argv);
+int cli_help(int argc, char **argv);
+
+/* The list of verbs; main.c has it. */
+void cli_usage(FILE *out);
+
+#endif

@@ -1,0 +1,48 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/verb.h"
+
+static const struct verb verbs[] = {
+    {"client", cli_client, "the tunnel client: -c frpc.ini, or the environment contract"},
+    {"server", cli_server, "the frp server for the network node"},
+    {"testnode", cli_testnode, "a stand-in for MLNode without a GPU"},
+    {"demo", cli_demo, "server, client and testnode on loopback, and a streamed answer"},
+    {"version", cli_version, "print the version"},
+    {"help", cli_help, "this text; `help env`, `help client`, `help server` say more"},
+};
+
+enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+void cli_usage(FILE *out)
+{
+    fprintf(out, "usage: mlgate VERB [ARGUMENTS]\n\n");
+    for (size_t i = 0; i < N_VERBS; i++)
+        fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+    fprintf(out, "\nmlgate VERB --help describes one verb.\n");
+}
+
+static const char *without_dashes(const char *word)
+{
+    while (*word == '-')
+        word++;
+    return word;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        cli_usage(stderr);
+        return 2;
+    }
+    for (size_t i = 0; i < N_VERBS; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].run(argc - 1, argv + 1);
+    if (strcmp(argv[1], "-h") == 0 || strcmp(without_dashes(argv[1]), "help") == 0)
+        return cli_help(argc - 1, argv + 1);
+    if (strcmp(argv[1], "-v") == 0 || strcmp(without_dashes(argv[1]), "version") == 0)
+        return cli_version(argc - 1, argv + 1);
+    fprintf(stderr, "mlgate: unknown verb '%s'\n\n", argv[1]);
+    cli_usage(stderr);
+    return 2;
+}

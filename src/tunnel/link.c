@@ -1,0 +1,173 @@
+#include "tunnel/link.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "net/dial.h"
+#include "tunnel/relay.h"
+
+/* frpc's limit for reaching the local service. */
+enum { LOCAL_DIAL_MS = 10 * 1000 };
+
+struct link {
+    struct relay relay;
+    struct list node;
+    struct links *links;
+    const struct proxy_config *proxy;
+    struct dial *dial;     /* NULL once the service answered */
+    struct stream *work;   /* NULL once the relay has it */
+    struct net_task free_task;
+    bool exact_ends;
+    char user[64];
+};
+
+void links_init(struct links *l, struct net *n)
+{
+    *l = (struct links){.net = n};
+    list_init(&l->all);
+}
+
+static void free_link(struct net_task *t)
+{
+    mem_free(LIST_ENTRY(t, struct link, free_task));
+}
+
+static void link_over(struct link *k, enum reason why)
+{
+    struct links *l = k->links;
+
+    l->ended.of[why]++;
+    l->count--;
+    l->bytes_in += k->relay.work.received;
+    l->bytes_out += k->relay.user.received;
+    log_debug(net_log(l->net), "%s: user %s over: %s, %" PRIu64 " bytes in, %" PRIu64 " out",
+              k->proxy->name, k->user, reason_name(why), k->relay.work.received,
+              k->relay.user.received);
+    list_remove(&k->node);
+    net_soon(l->net, &k->free_task);
+}
+
+static void relay_done(struct relay *r)
+{
+    link_over(r->owner, r->ended);
+}
+
+static void local_refused(struct link *k, enum reason why, const char *text)
+{
+    struct links *l = k->links;
+    uint64_t held;
+
+    if (log_gate(&l->refused_gate, net_now_us(), &held))
+        log_warn(net_log(l->net),
+                 "%s: the local service %s:%u cannot be reached (%s); user %s was closed%s",
+                 k->proxy->name, k->proxy->local_ip, k->proxy->local_port, text, k->user,
+                 held ? "; more such lines were held back" : "");
+    stream_reset(k->work);
+    k->work = NULL;
+    link_over(k, REASON_LOCAL_REFUSED);
+}
+
+static void dialled(void *ctx, struct conn *c, enum reason why, const char *text)
+{
+    struct link *k = ctx;
+    struct stream *work = k->work;
+
+    k->dial = NULL;
+    if (c == NULL) {
+        local_refused(k, why, text);
+        return;
+    }
+    k->work = NULL;
+    relay_start(&k->relay, conn_stream(c), work, k->exact_ends, relay_done, k);
+}
+
+void link_start(struct links *l, const struct proxy_config *p, struct stream *work, bool exact_ends,
+                const char *user)
+{
+    const struct dial_target to = {
+        .host = p->local_ip, .port = p->local_port, .timeout_ms = LOCAL_DIAL_MS};
+    struct link *k = mem_zalloc(sizeof(*k));
+
+    k->links = l;
+    k->proxy = p;
+    k->work = work;
+    k->exact_ends = exact_ends;
+    snprintf(k->user, sizeof(k->user), "%s", user);
+    net_task_init(&k->free_task, free_link);
+    list_push(&l->all, &k->node);
+    l->count++;
+    k->dial = dial_start(l->net, &to, dialled, k);
+}
+
+static void end_link(struct link *k, enum reason why)
+{
+    if (k->dial == NULL) {
+        relay_abort(&k->relay, why);
+        return;
+    }
+    dial_cancel(k->dial);
+    k->dial = NULL;
+    stream_reset(k->work);
+    k->work = NULL;
+    link_over(k, why);
+}
+
+void links_tick(struct links *l, uint64_t now_us)
+{
+    LIST_FOREACH(it, &l->all) {
+        struct link *k = LIST_ENTRY(it, struct link, node);
+
+        if (k->dial == NULL)
+            relay_tick(&k->relay, now_us);
+    }
+}
+
+static size_t held_by(const struct link *k)
+{
+    return k->work ? stream_held(k->work) : relay_held(&k->relay);
+}
+
+static struct link *largest(struct links *l)
+{
+    struct link *most = NULL;
+
+    LIST_FOREACH(it, &l->all) {
+        struct link *k = LIST_ENTRY(it, struct link, node);
+
+        if (held_by(k) > 0 && (most == NULL || held_by(k) > held_by(most)))
+            most = k;
+    }
+    return most;
+}
+
+void links_shed(struct links *l)
+{
+    struct link *k;
+
+    while (pool_over(net_pool(l->net)) && (k = largest(l)) != NULL) {
+        log_warn(net_log(l->net),
+                 "%s: user %s is reset: %zu bytes wait for a slow reader and the memory limit is "
+                 "reached (MEMORY_LIMIT)",
+                 k->proxy->name, k->user, held_by(k));
+        end_link(k, REASON_MEMORY);
+    }
+}
+
+void links_totals(const struct links *l, uint64_t *bytes_in, uint64_t *bytes_out)
+{
+    *bytes_in = l->bytes_in;
+    *bytes_out = l->bytes_out;
+    LIST_FOREACH(it, &l->all) {
+        const struct link *k = LIST_ENTRY(it, struct link, node);
+
+        *bytes_in += k->relay.work.received;
+        *bytes_out += k->relay.user.received;
+    }
+}
+
+void links_end(struct links *l, enum reason why)
+{
+    while (!list_empty(&l->all))
+        end_link(LIST_ENTRY(l->all.next, struct link, node), why);
+}
