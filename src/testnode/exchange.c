@@ -1,0 +1,473 @@
+/* What a request does: one small function for each route. */
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "testnode/node.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    SOURCE_BLOCK = 32 * 1024,
+    BURST = 64, /* events or blocks in one turn of the loop, so that the others get theirs */
+};
+
+static const uint64_t ns_per_s = 1000000000;
+static const uint64_t ns_per_ms = 1000000;
+static const uint64_t source_max = (uint64_t)1 << 50;
+
+static void answer_json(struct conn *c, int status, struct blob *body, const char *extra)
+{
+    /* through MLNode's proxy the engine's answers lose their length */
+    int64_t length = c->exchange.match.engine ? -1 : (int64_t)body->len;
+
+    conn_answer(c, status, "application/json", length, extra);
+    conn_body(c, body->data, body->len);
+    blob_clear(body);
+    if (c->phase != CONN_CLOSED)
+        conn_end(c);
+}
+
+/* An error in the shape of whoever would have answered. */
+static void answer_failure(struct conn *c, int status, const char *message, const char *extra)
+{
+    struct blob body = {0};
+
+    if (c->exchange.match.engine)
+        answer_error(status, message, &body);
+    else
+        answer_detail(message, &body);
+    answer_json(c, status, &body, extra);
+}
+
+static void answer_ok(struct conn *c)
+{
+    struct blob body = {0};
+
+    blob_printf(&body, "{\"status\":\"OK\"}");
+    answer_json(c, 200, &body, NULL);
+}
+
+static void run_none(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+    char allow[64] = "";
+
+    if (x->match.allow)
+        snprintf(allow, sizeof(allow), "allow: %s\r\n", x->match.allow);
+    answer_failure(c, x->match.status, x->match.status == 405 ? "Method Not Allowed" : "Not Found",
+                   allow);
+}
+
+static void run_state(struct conn *c)
+{
+    struct blob body = {0};
+
+    answer_state(&c->owner->model, &body);
+    answer_json(c, 200, &body, NULL);
+}
+
+static void run_health(struct conn *c)
+{
+    struct blob body = {0};
+
+    answer_health(&c->owner->model, &body);
+    answer_json(c, 200, &body, NULL);
+}
+
+static void run_ready(struct conn *c)
+{
+    struct blob body = {0};
+
+    blob_printf(&body, "{\"ready\":true}");
+    answer_json(c, 200, &body, NULL);
+}
+
+static void run_engine_health(struct conn *c)
+{
+    conn_answer(c, 200, NULL, -1, NULL);
+    if (c->phase != CONN_CLOSED)
+        conn_end(c);
+}
+
+static void run_models(struct conn *c)
+{
+    struct blob body = {0};
+
+    answer_models(c->owner->model.name, (uint64_t)time(NULL), &body);
+    answer_json(c, 200, &body, NULL);
+}
+
+static void run_tokenize(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+    struct blob body = {0};
+    const char *why;
+
+    if (answer_tokenize(x->body.data, x->body.len, &body, &why) != 0)
+        answer_failure(c, 400, why, NULL);
+    else
+        answer_json(c, 200, &body, NULL);
+}
+
+/* Begins a load as the body wishes; otherwise answers itself and returns false. */
+static bool begin_up(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+    json_t *root = json_loadb(x->body.data ? x->body.data : "", x->body.len, 0, NULL);
+    const char *name = json_string_value(json_object_get(root, "model"));
+    bool doomed = json_is_true(json_object_get(json_object_get(root, "mlgate_test"), "fail"));
+    int rc = name ? node_up(c->owner, name, doomed) : ERR_SYNTAX;
+
+    json_decref(root);
+    if (rc == ERR_NOTNOW)
+        answer_failure(c, 409,
+                       c->owner->model.running ? "VLLM is already running"
+                                               : "VLLM startup is already in progress",
+                       NULL);
+    else if (rc)
+        answer_failure(c, 422, "body must be an object with a model", NULL);
+    return rc == 0;
+}
+
+static void run_up(struct conn *c)
+{
+    if (begin_up(c))
+        c->exchange.waits_for_load = true;
+}
+
+static void run_up_async(struct conn *c)
+{
+    struct blob body = {0};
+
+    if (!begin_up(c))
+        return;
+    blob_printf(&body, "{\"status\":\"starting\",\"message\":\"VLLM startup initiated\"}");
+    answer_json(c, 200, &body, NULL);
+}
+
+void exchange_loaded(struct conn *c)
+{
+    c->exchange.waits_for_load = false;
+    if (c->owner->model.running)
+        answer_ok(c);
+    else
+        answer_failure(c, 500,
+                       c->owner->model.load == MODEL_CANCELLED ? "startup was cancelled"
+                                                               : "engine did not start",
+                       NULL);
+}
+
+static void run_up_status(struct conn *c)
+{
+    struct blob body = {0};
+
+    answer_up_status(&c->owner->model, node_now_ms(c->owner), &body);
+    answer_json(c, 200, &body, NULL);
+}
+
+static void run_down(struct conn *c)
+{
+    node_down(c->owner);
+    answer_ok(c);
+}
+
+static void run_sink(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1];
+    unsigned len = 0;
+    struct blob body = {0};
+
+    if (x->digest == NULL || EVP_DigestFinal_ex(x->digest, digest, &len) != 1) {
+        answer_failure(c, 500, "no SHA-256", NULL);
+        return;
+    }
+    text_hex(hex, digest, len);
+    blob_printf(&body, "{\"bytes\":%llu,\"sha256\":\"%s\"}", (unsigned long long)x->received, hex);
+    answer_json(c, 200, &body, NULL);
+}
+
+static void pump_source(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+    char block[SOURCE_BLOCK];
+
+    for (int i = 0; i < BURST && x->source_at < x->source_end; i++) {
+        uint64_t left = x->source_end - x->source_at;
+        size_t n = left < sizeof(block) ? (size_t)left : sizeof(block);
+
+        if (conn_queued(c) >= NODE_OUT_HIGH)
+            return; /* exchange_drained goes on */
+        answer_pattern(x->source_at, block, n);
+        x->source_at += n;
+        conn_body(c, block, n);
+        if (c->phase == CONN_CLOSED)
+            return;
+    }
+    if (x->source_at == x->source_end)
+        conn_end(c);
+    else
+        conn_wake(c, 0);
+}
+
+static void run_source(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+
+    if (x->source_end > source_max) {
+        answer_failure(c, 400, "bytes is missing or too large", NULL);
+        return;
+    }
+    conn_answer(c, 200, "application/octet-stream", (int64_t)x->source_end, NULL);
+    if (c->phase != CONN_CLOSED)
+        pump_source(c);
+}
+
+static uint64_t token_due_ns(const struct generation *gen, size_t token)
+{
+    if (gen->ask.rate <= 0)
+        return gen->began_ns;
+    return gen->began_ns + (uint64_t)((double)token * (double)ns_per_s / gen->ask.rate);
+}
+
+/* Wakes the exchange when `due` is reached; false when that is now. */
+static bool wait_until(struct conn *c, uint64_t due_ns)
+{
+    uint64_t now = uv_hrtime();
+
+    if (now >= due_ns)
+        return false;
+    uv_update_time(c->owner->loop);
+    conn_wake(c, (due_ns - now + ns_per_ms - 1) / ns_per_ms);
+    return true;
+}
+
+static void send_step(struct conn *c)
+{
+    struct generation *gen = c->exchange.gen;
+    struct blob event = {0};
+    size_t token;
+
+    answer_event(&gen->answer, gen->step, uv_hrtime(), &event);
+    gen->sent += answer_step_token(&gen->answer, gen->step, &token);
+    gen->step++;
+    conn_body(c, event.data, event.len);
+    blob_clear(&event);
+}
+
+static void pump_events(struct conn *c)
+{
+    struct generation *gen = c->exchange.gen;
+    size_t steps = answer_steps(&gen->answer);
+    size_t token;
+
+    for (int i = 0; i < BURST && gen->step < steps; i++) {
+        if (answer_step_token(&gen->answer, gen->step, &token) &&
+            wait_until(c, token_due_ns(gen, token)))
+            return;
+        if (conn_queued(c) >= NODE_OUT_HIGH) {
+            gen->paused_ns = uv_hrtime();
+            return;
+        }
+        send_step(c);
+        if (c->phase == CONN_CLOSED)
+            return;
+    }
+    if (gen->step == steps)
+        conn_end(c);
+    else
+        conn_wake(c, 0);
+}
+
+static void finish_full(struct conn *c)
+{
+    struct generation *gen = c->exchange.gen;
+    struct blob body = {0};
+
+    if (wait_until(c, token_due_ns(gen, gen->ask.tokens)))
+        return;
+    gen->sent = gen->ask.tokens;
+    gen->step = answer_steps(&gen->answer);
+    answer_full(&gen->answer, &body);
+    answer_json(c, 200, &body, NULL);
+}
+
+static void pump_generation(struct conn *c)
+{
+    struct generation *gen = c->exchange.gen;
+
+    if (!gen->ask.stream) {
+        finish_full(c);
+        return;
+    }
+    if (c->exchange.status == 0) {
+        if (wait_until(c, gen->began_ns))
+            return;
+        conn_answer(c, 200, "text/event-stream; charset=utf-8", -1, NULL);
+    }
+    if (c->phase != CONN_CLOSED)
+        pump_events(c);
+}
+
+static void run_generation(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+    struct testnode *node = c->owner;
+    const struct ask_defaults defaults = {node->options.token_rate, node->options.tokens};
+    struct generation *gen = mem_zalloc(sizeof(*gen));
+    const char *why;
+
+    if (ask_parse(&gen->ask, x->match.route == ROUTE_CHAT, x->body.data, x->body.len, &defaults,
+                  &why) != 0) {
+        mem_free(gen);
+        answer_failure(c, 400, why, NULL);
+        return;
+    }
+    blob_clear(&x->body);
+    answer_init(&gen->answer, &gen->ask, node->model.name, ++node->serial, (uint64_t)time(NULL));
+    gen->began_ns = uv_hrtime() + gen->ask.delay_ms * ns_per_ms;
+    x->gen = gen;
+    pump_generation(c);
+}
+
+typedef void run_fn(struct conn *c);
+
+static run_fn *const handlers[ROUTE_COUNT] = {
+    [ROUTE_NONE] = run_none,
+    [ROUTE_CHAT] = run_generation,
+    [ROUTE_COMPLETION] = run_generation,
+    [ROUTE_MODELS] = run_models,
+    [ROUTE_TOKENIZE] = run_tokenize,
+    [ROUTE_ENGINE_HEALTH] = run_engine_health,
+    [ROUTE_STATE] = run_state,
+    [ROUTE_HEALTH] = run_health,
+    [ROUTE_READY] = run_ready,
+    [ROUTE_UP] = run_up,
+    [ROUTE_UP_ASYNC] = run_up_async,
+    [ROUTE_UP_STATUS] = run_up_status,
+    [ROUTE_DOWN] = run_down,
+    [ROUTE_SINK] = run_sink,
+    [ROUTE_SOURCE] = run_source,
+};
+
+void exchange_run(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+
+    if (x->body_too_big)
+        answer_failure(c, 413, "body is too large", NULL);
+    else if (x->match.engine && !c->owner->model.running)
+        answer_failure(c, 503, "no backend is available", NULL);
+    else
+        handlers[x->match.route](c);
+}
+
+void exchange_tick(struct conn *c)
+{
+    if (c->exchange.gen)
+        pump_generation(c);
+    else
+        pump_source(c);
+}
+
+void exchange_drained(struct conn *c)
+{
+    struct generation *gen = c->exchange.gen;
+
+    if (c->exchange.status == 0)
+        return; /* only a 100 was on its way */
+    if (gen && gen->paused_ns) {
+        gen->began_ns += uv_hrtime() - gen->paused_ns; /* the rate goes on; nothing is caught up */
+        gen->paused_ns = 0;
+        pump_events(c);
+    } else if (gen == NULL && c->exchange.source_at < c->exchange.source_end) {
+        pump_source(c);
+    }
+}
+
+void exchange_begin(struct conn *c, const struct http_head *head)
+{
+    struct exchange *x = &c->exchange;
+    char target[NODE_LINE_MAX / 2];
+    uint64_t bytes = UINT64_MAX;
+
+    *x = (struct exchange){.match = route_find(c->port, head->method, head->target),
+                           .began_ns = uv_hrtime()};
+    snprintf(x->line, sizeof(x->line), "%.*s %s HTTP/1.%u", (int)head->method.len, head->method.at,
+             log_safe(target, sizeof(target), head->target.at, head->target.len), head->minor);
+    if (x->match.route == ROUTE_SOURCE) {
+        route_query_uint(head->target, "bytes", source_max, &bytes);
+        x->source_end = bytes;
+    } else if (x->match.route == ROUTE_SINK) {
+        x->digest = EVP_MD_CTX_new();
+        if (x->digest)
+            EVP_DigestInit_ex(x->digest, EVP_sha256(), NULL);
+    }
+}
+
+static bool wants_body(enum node_route route)
+{
+    return route == ROUTE_CHAT || route == ROUTE_COMPLETION || route == ROUTE_TOKENIZE ||
+           route == ROUTE_UP || route == ROUTE_UP_ASYNC;
+}
+
+void exchange_take(struct conn *c, const char *data, size_t len)
+{
+    struct exchange *x = &c->exchange;
+
+    x->received += len;
+    if (x->digest) {
+        EVP_DigestUpdate(x->digest, data, len);
+    } else if (wants_body(x->match.route) && !x->body_too_big) {
+        x->body_too_big = x->body.len + len > NODE_JSON_MAX;
+        if (!x->body_too_big)
+            blob_add(&x->body, data, len);
+    }
+}
+
+static void log_request(int fd, const struct conn *c, const char *how)
+{
+    const struct exchange *x = &c->exchange;
+    char stamp[32];
+    struct tm local;
+    time_t now = time(NULL);
+
+    if (fd < 0)
+        return;
+    localtime_r(&now, &local);
+    strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &local);
+    dprintf(fd, "%s %s \"%s\" %d in %llu out %llu %.3fs %s\n", stamp, c->peer, x->line, x->status,
+            (unsigned long long)x->received, (unsigned long long)x->sent,
+            (double)(uv_hrtime() - x->began_ns) / (double)ns_per_s, how);
+}
+
+void exchange_over(struct conn *c, bool left)
+{
+    const struct testnode_options *options = &c->owner->options;
+    const struct generation *gen = c->exchange.gen;
+    const char *how = c->phase == CONN_DRAIN ? "done" : left ? "left" : "cut";
+
+    if (gen && left && c->phase == CONN_ANSWER)
+        log_info(c->owner->log, "client left mid-stream: %s %s, %zu of %zu tokens sent", c->peer,
+                 gen->answer.id, gen->sent, gen->ask.tokens);
+    log_request(options->request_log[c->port], c, how);
+    log_request(options->combined_log, c, how);
+}
+
+void exchange_clear(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+
+    if (x->gen) {
+        answer_clear(&x->gen->answer);
+        mem_free(x->gen);
+    }
+    if (x->digest)
+        EVP_MD_CTX_free(x->digest);
+    blob_clear(&x->body);
+    *x = (struct exchange){0};
+}

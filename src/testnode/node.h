@@ -1,0 +1,159 @@
+/* The inside of the stand-in: shared by server.c (ports and the state machine), conn.c (HTTP over
+ * one socket) and exchange.c (what a request does). Nobody else includes this. */
+#ifndef TESTNODE_NODE_H
+#define TESTNODE_NODE_H
+
+#include <openssl/evp.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "http/chunk.h"
+#include "http/head.h"
+#include "testnode/answer.h"
+#include "testnode/testnode.h"
+
+enum {
+    NODE_READ_BYTES = 64 * 1024,
+    NODE_CONNS_MAX = 16384,      /* more are closed as they come */
+    NODE_IN_MAX = HTTP_HEAD_MAX, /* pipelined bytes held before reading stops */
+    NODE_OUT_HIGH = 64 * 1024,   /* bytes queued behind a slow reader before its source stops */
+    NODE_OUT_LOW = 16 * 1024,    /* and where it goes on */
+    NODE_JSON_MAX = 16 * 1024 * 1024, /* a JSON body; a prompt of a million tokens fits */
+    NODE_HEAD_TIME_MS = 60 * 1000,    /* from the first byte of a head to its last */
+    NODE_FRESH_TIME_MS = 300 * 1000,  /* until the first byte of the first request */
+    NODE_GRACE_MS = 2,                /* before the first answer of a connection; see run() */
+    NODE_LINGER_MS = 1000,            /* for the client to read a refusal and close */
+    NODE_IDLE_INFERENCE_MS = 300000,  /* MLNode's own keep-alive limits */
+    NODE_IDLE_MANAGEMENT_MS = 5000,
+    NODE_LINE_MAX = 512, /* of a request line in a log */
+    NODE_PEER_MAX = 64,
+};
+
+struct listener {
+    uv_tcp_t tcp;
+    struct testnode *node;
+    enum node_port port;
+};
+
+struct testnode {
+    uv_loop_t *loop;
+    struct log *log;
+    struct testnode_options options;
+    char *model_name; /* what options.model points to */
+    struct model model;
+    uv_timer_t load_timer;
+    struct listener *listeners[NODE_PORTS];   /* always bound; the inference one listens while up */
+    struct sockaddr_storage addr[NODE_PORTS]; /* with the real port */
+    struct list conns;
+    size_t n_conns;
+    size_t handles; /* open ones besides those of the connections */
+    uint64_t serial;
+    bool stopping;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    char read_buf[NODE_READ_BYTES]; /* between uv's alloc and read callbacks */
+};
+
+/* A completion on its way. */
+struct generation {
+    struct ask ask;
+    struct answer answer;
+    size_t step;
+    size_t sent;        /* tokens */
+    uint64_t began_ns;  /* when token 0 is due */
+    uint64_t paused_ns; /* since when the reader holds it up; 0 = it does not */
+};
+
+/* One request and its answer. */
+struct exchange {
+    struct node_match match;
+    char line[NODE_LINE_MAX]; /* for the log */
+    uint64_t began_ns;
+    struct blob body;
+    bool body_too_big;
+    uint64_t received;
+    EVP_MD_CTX *digest; /* sink */
+    struct generation *gen;
+    uint64_t source_at; /* source: next byte, and the end */
+    uint64_t source_end;
+    bool waits_for_load; /* a blocking `up` */
+    int status;          /* 0 until the answer begins */
+    uint64_t sent;       /* body bytes */
+};
+
+enum conn_phase {
+    CONN_HEAD = 0,   /* waiting for a request, or inside its head */
+    CONN_BODY = 1,   /* inside the body of a request */
+    CONN_ANSWER = 2, /* the exchange is at work */
+    CONN_DRAIN = 3,  /* the answer is complete and waits for a slow reader */
+    CONN_LINGER = 4, /* our side is shut; waiting for the client's end */
+    CONN_CLOSED = 5,
+};
+
+struct conn {
+    struct list node;
+    struct testnode *owner;
+    enum node_port port;
+    enum conn_phase phase;
+    uv_tcp_t tcp;
+    uv_timer_t timer;
+    uv_shutdown_t shutdown;
+    unsigned handles;
+    bool reading;
+    bool consuming; /* inside consume(): finishing an answer must not start another pass */
+    bool fresh;     /* no request was complete yet */
+    bool in_grace;  /* the first answer waits for NODE_GRACE_MS */
+    bool ended;     /* the client sends no more */
+    struct blob in; /* bytes received and not yet consumed */
+    size_t scan;
+    struct http_framing framing;
+    struct http_chunk chunk;
+    uint64_t body_left;
+    unsigned minor;
+    bool to_head; /* the answer must have no body */
+    bool chunked_answer;
+    bool close_after;
+    char peer[NODE_PEER_MAX];
+    struct exchange exchange;
+};
+
+/* conn.c. Every call that writes may find the client gone and close: then c->phase is CONN_CLOSED,
+ * and c itself stays valid until the loop runs the close callbacks. */
+void conn_accept(struct testnode *node, enum node_port port, uv_stream_t *listener);
+/* Begins an answer with a body of `length` bytes, or of unknown length when negative. `extra` is
+ * NULL or whole field lines. */
+void conn_answer(struct conn *c, int status, const char *type, int64_t length, const char *extra);
+void conn_body(struct conn *c, const char *data, size_t len);
+void conn_end(struct conn *c);
+/* Bytes that wait behind a slow reader. */
+size_t conn_queued(const struct conn *c);
+/* Calls exchange_tick after that time, replacing an earlier wish. */
+void conn_wake(struct conn *c, uint64_t ms);
+/* Closes at once, whatever is under way. `left`: it was the client's doing. */
+void conn_cut(struct conn *c, bool left);
+
+/* exchange.c */
+void exchange_begin(struct conn *c, const struct http_head *head);
+/* Whether the body of this request is wanted; bodies that are not are read and dropped. */
+void exchange_take(struct conn *c, const char *data, size_t len);
+/* The request is complete: answers now or later. */
+void exchange_run(struct conn *c);
+void exchange_tick(struct conn *c);
+/* The reader caught up. */
+void exchange_drained(struct conn *c);
+/* The load that a blocking `up` waited for has ended. */
+void exchange_loaded(struct conn *c);
+/* Writes the log lines. `left` as in conn_cut; frees nothing. */
+void exchange_over(struct conn *c, bool left);
+void exchange_clear(struct conn *c);
+
+/* server.c */
+/* Begins a load; the errors of model_up. */
+int node_up(struct testnode *node, const char *model, bool doomed);
+/* Ends the engine: its port closes and its streams are cut. */
+void node_down(struct testnode *node);
+uint64_t node_now_ms(const struct testnode *node);
+/* Called as the last handle of a connection closed, with c freed by the caller afterwards. */
+void node_forget(struct testnode *node);
+
+#endif
