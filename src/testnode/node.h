@@ -134,7 +134,7 @@ void conn_cut(struct conn *c, bool left);
 
 /* exchange.c */
 void exchange_begin(struct conn *c, const struct http_head *head);
-/* Whether the body of this request is wanted; bodies that are not are read and dropped. */
+/* A piece of the request body. What the route has no use for is dropped. */
 void exchange_take(struct conn *c, const char *data, size_t len);
 /* The request is complete: answers now or later. */
 void exchange_run(struct conn *c);

@@ -192,7 +192,7 @@ static int serve(struct verb *v, struct log *log)
         status = 1;
     } else {
         watch_signals(v, &loop);
-        log_info(log, "testnode: inference on port %u, management on port %u",
+        log_info(log, "inference on port %u, management on port %u",
                  testnode_port(v->node, NODE_INFERENCE), testnode_port(v->node, NODE_MANAGEMENT));
         if (v->print_ports) {
             printf("{\"inference\":%u,\"management\":%u}\n", testnode_port(v->node, NODE_INFERENCE),

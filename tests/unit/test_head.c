@@ -83,6 +83,7 @@ static const struct hostile requests[] = {
     {SIZED(GET "Host: a\r\r\n\r\n"), ERR_SYNTAX, "CR without LF"},
     {SIZED("GET / HTTP/1.1\r" HOST "\r\n"), ERR_SYNTAX, "CR without LF"},
     {SIZED("\r\n\r\n" GET HOST "\r\n"), ERR_SYNTAX, "malformed request line"},
+    {SIZED("\r\n\r\n"), ERR_SYNTAX, "malformed request line"},
     /* bytes no head may hold */
     {SIZED(GET "Host: a\0b\r\n\r\n"), ERR_SYNTAX, "control byte in head"},
     {SIZED("GET /\0 HTTP/1.1\r\n" HOST "\r\n"), ERR_SYNTAX, "control byte in head"},

@@ -140,7 +140,7 @@ static void test_query(void **state)
         {"/x?bytes=101", false, 0}, {"/x?bytes=", false, 0},       {"/x?bytes", false, 0},
         {"/x?nbytes=1", false, 0},  {"/x?bytes=1a", false, 0},     {"/x", false, 0},
         {"/x?", false, 0},          {"/x?&&bytes=7&", true, 7},    {"/x?bytesx=1", false, 0},
-        {"/bytes=3", false, 0},
+        {"/bytes=3", false, 0},     {"/x?bytes+7", false, 0},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -178,6 +178,7 @@ static void test_bad_asks(void **state)
         {true, "{}", ERR_TYPE},
         {true, "{\"messages\":[]}", ERR_TYPE},
         {true, "{\"messages\":[\"a\"]}", ERR_TYPE},
+        {true, "{\"messages\":[{},\"a\"]}", ERR_TYPE},
         {true, "{\"messages\":\"a\"}", ERR_TYPE},
         {false, CHAT(""), ERR_TYPE},
         {false, "{\"prompt\":1}", ERR_TYPE},
@@ -456,6 +457,23 @@ static void test_pattern(void **state)
     assert_memory_equal(got, "\1\2\3\4\5\6\7\x08", 8);
 }
 
+static void test_blob(void **state)
+{
+    struct blob b = {0};
+
+    blob_printf(&b, "%s", "ab");
+    blob_printf(&b, "%01000d", 7);
+    blob_fill(&b, 'z', 2);
+    assert_int_equal(b.len, 1004);
+    assert_memory_equal(b.data, "ab000", 5);
+    assert_memory_equal(b.data + 1000, "07zz", 4);
+    blob_drop(&b, 1000);
+    assert_int_equal(b.len, 4);
+    assert_memory_equal(b.data, "07zz", 4);
+    blob_clear(&b);
+    assert_null(b.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_pattern),
+        cmocka_unit_test(test_blob),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
