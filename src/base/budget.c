@@ -11,17 +11,27 @@ void pool_init(struct pool *p, size_t limit)
     *p = (struct pool){.limit = limit};
 }
 
+static void free_down_to(struct pool *p, int class, unsigned keep)
+{
+    while (p->n_free[class] > keep) {
+        struct chunk *c = p->free[class];
+
+        p->free[class] = c->next;
+        p->n_free[class]--;
+        mem_free(c);
+    }
+}
+
 void pool_clear(struct pool *p)
 {
-    for (int i = 0; i < CHUNK_SIZES; i++) {
-        while (p->free[i] != NULL) {
-            struct chunk *c = p->free[i];
+    for (int i = 0; i < CHUNK_SIZES; i++)
+        free_down_to(p, i, 0);
+}
 
-            p->free[i] = c->next;
-            mem_free(c);
-        }
-        p->n_free[i] = 0;
-    }
+void pool_trim(struct pool *p)
+{
+    for (int i = 0; i < CHUNK_SIZES; i++)
+        free_down_to(p, i, p->n_free[i] / 2);
 }
 
 static uint8_t class_for(size_t want)
@@ -29,7 +39,7 @@ static uint8_t class_for(size_t want)
     uint8_t class = 0;
 
     while (class < CHUNK_SIZES - 1 && want > class_bytes[class] - sizeof(struct chunk))
-        class++;
+        class ++;
     return class;
 }
 

@@ -35,6 +35,9 @@ void pool_clear(struct pool *p);
 /* An empty chunk with room for `want` bytes, or of the largest size when `want` exceeds it. */
 struct chunk *pool_take(struct pool *p, size_t want);
 void pool_give(struct pool *p, struct chunk *c);
+/* Gives half of the free chunks back to the heap: called now and then, so that memory follows load
+ * down too. */
+void pool_trim(struct pool *p);
 bool pool_over(const struct pool *p);
 
 #endif

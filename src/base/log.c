@@ -9,7 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Longer lines are cut: what an operator needs fits, and one write(2) keeps lines whole in a pipe. */
+/* Longer lines are cut: what an operator needs fits, and one write(2) keeps lines whole in a pipe.
+ */
 enum { LINE_MAX_BYTES = 2048 };
 
 struct log {

@@ -5,20 +5,20 @@
 
 #define REASONS(X)                                                                                 \
     X(NONE, "none")                                                                                \
-    X(DONE, "done")                        /* both directions ended as they should */              \
-    X(LOCAL_STOP, "local-stop")            /* this process is ending */                            \
-    X(PEER_CLOSED, "peer-closed")          /* end of stream where the other side may end */        \
-    X(PEER_RESET, "peer-reset")            /* RST from the network or the mux */                   \
-    X(PEER_GONE, "peer-gone")              /* the session that carried this stream ended */        \
+    X(DONE, "done")               /* both directions ended as they should */                       \
+    X(LOCAL_STOP, "local-stop")   /* this process is ending */                                     \
+    X(PEER_CLOSED, "peer-closed") /* end of stream where the other side may end */                 \
+    X(PEER_RESET, "peer-reset")   /* RST from the network or the mux */                            \
+    X(PEER_GONE, "peer-gone")     /* the session that carried this stream ended */                 \
     X(IO_ERROR, "io-error")                                                                        \
     X(RESOLVE_FAILED, "resolve-failed")                                                            \
     X(CONNECT_REFUSED, "connect-refused")                                                          \
     X(CONNECT_FAILED, "connect-failed")                                                            \
     X(CONNECT_TIMEOUT, "connect-timeout")                                                          \
     X(TLS_FAILED, "tls-failed")                                                                    \
-    X(TLS_UNTRUSTED, "tls-untrusted")      /* certificate, name or pin did not match */            \
-    X(TLS_REQUIRED, "tls-required")        /* plain opening where TLS is demanded */               \
-    X(SLOW_OPENING, "slow-opening")        /* no complete login in time */                         \
+    X(TLS_UNTRUSTED, "tls-untrusted") /* certificate, name or pin did not match */                 \
+    X(TLS_REQUIRED, "tls-required")   /* plain opening where TLS is demanded */                    \
+    X(SLOW_OPENING, "slow-opening")   /* no complete login in time */                              \
     X(PROTOCOL, "protocol-error")                                                                  \
     X(GO_AWAY, "go-away")                                                                          \
     X(PING_TIMEOUT, "ping-timeout")                                                                \
@@ -27,16 +27,16 @@
     X(LOGIN_REFUSED, "login-refused")                                                              \
     X(AUTH_FAILED, "auth-failed")                                                                  \
     X(CLOCK_SKEW, "clock-skew")                                                                    \
-    X(REPLACED, "replaced")                /* a newer login with the same run_id took over */      \
-    X(DISPLACED, "displaced")              /* another client proved to own the same ports */       \
+    X(REPLACED, "replaced")   /* a newer login with the same run_id took over */                   \
+    X(DISPLACED, "displaced") /* another client proved to own the same ports */                    \
     X(POOL_FULL, "pool-full")                                                                      \
-    X(NO_WORK_CONN, "no-work-conn")        /* the client sent none within user_conn_timeout */     \
+    X(NO_WORK_CONN, "no-work-conn") /* the client sent none within user_conn_timeout */            \
     X(NO_SUCH_PROXY, "no-such-proxy")                                                              \
     X(PROXY_CLOSED, "proxy-closed")                                                                \
-    X(LOCAL_REFUSED, "local-refused")      /* the local service could not be reached */            \
+    X(LOCAL_REFUSED, "local-refused") /* the local service could not be reached */                 \
     X(HALF_CLOSED_IDLE, "half-closed-idle")                                                        \
     X(LIMIT, "limit")                                                                              \
-    X(MEMORY, "memory")                    /* the byte budget is spent; this one held the most */
+    X(MEMORY, "memory") /* the byte budget is spent; this one held the most */
 
 enum reason {
 #define REASON_ENUM(name, text) REASON_##name,

@@ -1,5 +1,5 @@
-/* The verbs of the command line. Each gets argv with its own name first and returns the exit status:
- * 0 done or stopped on request, 2 usage or configuration, 1 otherwise. */
+/* The verbs of the command line. Each gets argv with its own name first and returns the exit
+ * status: 0 done or stopped on request, 2 usage or configuration, 1 otherwise. */
 #ifndef CLI_VERB_H
 #define CLI_VERB_H
 

@@ -29,30 +29,32 @@ enum phase {
     PHASE_CLOSING = 5,   /* uv_close asked for */
 };
 
+/* One at a time: connecting, then writes, then the end. */
+union request {
+    uv_connect_t connect;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+};
+
 struct conn {
     struct stream stream;
     struct net *net;
     uv_tcp_t tcp;
-    union {
-        uv_connect_t connect;
-        uv_write_t write;
-        uv_shutdown_t shutdown;
-    } req;
-    struct net_task task;  /* end of turn: flush, or report a failure */
-    struct list lingering; /* on net->lingering */
-    struct bytes out;      /* ciphertext or plain bytes the kernel did not take yet */
+    union request *request; /* while libuv works on one: an idle connection has none */
+    struct net_task task;   /* end of turn: flush, or report a failure */
+    struct list lingering;  /* on net->lingering */
+    struct bytes out;       /* ciphertext or plain bytes the kernel did not take yet */
     size_t unconsumed;
-    size_t write_len; /* of the pinned chunk, what req.write was given */
+    size_t write_len; /* what the write was given of the first chunk of out, pinned until then */
     uint64_t linger_until_us;
     struct tls *tls;
     struct tls_context *tls_context; /* of a client whose TCP is not up yet */
     char *tls_name;
     enum phase phase;
     enum reason failed; /* waits for the end of the turn to be told */
-    bool write_busy;    /* req.write is in the kernel's hands: the first chunk of out is pinned */
     bool reading;
     bool first_byte;
-    bool finish;        /* FIN after the queue */
+    bool finish; /* FIN after the queue */
     bool finish_sent;
     bool eof;
     union {
@@ -100,7 +102,20 @@ static void closed(uv_handle_t *handle)
     bytes_clear(&c->out, net_pool(c->net));
     tls_free(c->tls);
     mem_free(c->tls_name);
+    mem_free(c->request);
     mem_free(c);
+}
+
+static union request *take_request(struct conn *c)
+{
+    c->request = mem_alloc(sizeof(*c->request));
+    return c->request;
+}
+
+static void drop_request(struct conn *c)
+{
+    mem_free(c->request);
+    c->request = NULL;
 }
 
 static void drop(struct conn *c)
@@ -144,20 +159,19 @@ static enum reason reason_of(int uv_code)
     }
 }
 
+/* An error here means that the connection is already ending another way. */
 static void shut_down(uv_shutdown_t *req, int status)
 {
-    /* an error here means that the connection is already ending another way */
-    (void)req;
-    (void)status;
+    drop_request(req->handle->data);
 }
 
 static void finish_if_drained(struct conn *c)
 {
-    if (!c->finish || c->finish_sent || c->out.len > 0 || c->write_busy ||
+    if (!c->finish || c->finish_sent || c->out.len > 0 || c->request != NULL ||
         c->phase == PHASE_CLOSING || c->phase < PHASE_OPEN)
         return;
     c->finish_sent = true;
-    if (uv_shutdown(&c->req.shutdown, (uv_stream_t *)&c->tcp, shut_down) != 0 ||
+    if (uv_shutdown(&take_request(c)->shutdown, (uv_stream_t *)&c->tcp, shut_down) != 0 ||
         (c->phase == PHASE_LINGERING && c->eof))
         drop(c);
 }
@@ -296,7 +310,7 @@ static void written(uv_write_t *req, int status)
 {
     struct conn *c = req->handle->data;
 
-    c->write_busy = false;
+    drop_request(c);
     if (c->phase == PHASE_CLOSING)
         return;
     if (status < 0) {
@@ -316,9 +330,8 @@ static void write_later(struct conn *c)
 
     buf.base = (char *)(uintptr_t)bytes_peek(&c->out, &buf.len);
     c->write_len = buf.len;
-    c->write_busy = true;
-    if (uv_write(&c->req.write, (uv_stream_t *)&c->tcp, &buf, 1, written) != 0) {
-        c->write_busy = false;
+    if (uv_write(&take_request(c)->write, (uv_stream_t *)&c->tcp, &buf, 1, written) != 0) {
+        drop_request(c);
         fail(c, REASON_IO_ERROR);
     }
 }
@@ -343,7 +356,7 @@ static void write_some(struct conn *c)
     size_t left;
     size_t done;
 
-    if (c->write_busy || c->out.len == 0 || c->failed || c->phase < PHASE_HANDSHAKE)
+    if (c->request != NULL || c->out.len == 0 || c->failed || c->phase < PHASE_HANDSHAKE)
         return;
     left = c->out.len;
     done = try_queue(c);
@@ -420,11 +433,11 @@ static void op_write(struct stream *s, const uint8_t *data, size_t len)
         conn_push(c, data, len);
         return;
     }
-    if (c->phase == PHASE_OPEN && c->out.len == 0 && !c->write_busy)
+    if (c->phase == PHASE_OPEN && c->out.len == 0 && c->request == NULL)
         done = write_now(c, data, len);
     if (done < len && c->failed == REASON_NONE) {
         bytes_append(&c->out, net_pool(c->net), data + done, len - done);
-        if (c->phase == PHASE_OPEN && !c->write_busy)
+        if (c->phase == PHASE_OPEN && c->request == NULL)
             write_later(c);
     }
     told_sent(c, done);
@@ -502,7 +515,7 @@ void conn_linger_tick(struct net *n)
 {
     uint64_t now = net_now_us();
 
-    LIST_FOREACH(it, &n->lingering) {
+    LIST_FOREACH (it, &n->lingering) {
         struct conn *c = LIST_ENTRY(it, struct conn, lingering);
 
         if (now >= c->linger_until_us)
@@ -512,9 +525,9 @@ void conn_linger_tick(struct net *n)
 
 /* ---- beginnings ----------------------------------------------------------------------------- */
 
-static struct conn *conn_new(struct net *n,
-                             void (*on)(struct stream *, enum stream_event, const uint8_t *, size_t),
-                             void *owner)
+static struct conn *
+conn_new(struct net *n, void (*on)(struct stream *, enum stream_event, const uint8_t *, size_t),
+         void *owner)
 {
     struct conn *c = mem_zalloc(sizeof(*c));
 
@@ -548,6 +561,7 @@ static void connected(uv_connect_t *req, int status)
     static const uint8_t frp_tls_byte = 0x17;
     struct conn *c = req->handle->data;
 
+    drop_request(c);
     if (c->phase == PHASE_CLOSING)
         return;
     if (status < 0) {
@@ -580,9 +594,11 @@ struct conn *conn_connect(struct net *n, const struct sockaddr *to,
 
     c->phase = PHASE_CONNECTING;
     memcpy(&c->peer, to, sockaddr_len(to));
-    rc = uv_tcp_connect(&c->req.connect, &c->tcp, to, connected);
-    if (rc != 0)
+    rc = uv_tcp_connect(&take_request(c)->connect, &c->tcp, to, connected);
+    if (rc != 0) {
+        drop_request(c);
         fail(c, REASON_CONNECT_FAILED);
+    }
     return c;
 }
 

@@ -24,16 +24,18 @@ enum {
     CONN_READ_WINDOW = 512 * 1024,
     /* conn_push is welcome while less than this waits in our own queue. */
     CONN_PUSH_LIMIT = 192 * 1024,
-    /* TCP_NOTSENT_LOWAT of carriers: what waits unsent in the kernel, where nothing can overtake. */
+    /* TCP_NOTSENT_LOWAT of carriers: what waits unsent in the kernel, where nothing can overtake.
+     */
     CONN_NOTSENT_LOWAT = 128 * 1024,
 };
 
-/* Starts connecting to one address; STREAM_OPEN or STREAM_CLOSED follows, never inside this call. */
+/* Starts connecting to one address; STREAM_OPEN or STREAM_CLOSED follows, never inside this call.
+ */
 struct conn *conn_connect(struct net *n, const struct sockaddr *to,
                           void (*on)(struct stream *, enum stream_event, const uint8_t *, size_t),
                           void *owner);
-/* Accepts from `server` (a uv listener with a waiting connection). NULL when that failed; the peer's
- * connection is gone then. Reading starts with conn_start. */
+/* Accepts from `server` (a uv listener with a waiting connection). NULL when that failed; the
+ * peer's connection is gone then. Reading starts with conn_start. */
 struct conn *conn_accept(struct net *n, uv_stream_t *server,
                          void (*on)(struct stream *, enum stream_event, const uint8_t *, size_t),
                          void *owner);

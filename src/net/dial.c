@@ -8,7 +8,7 @@
 #include "net/sockaddr.h"
 
 enum {
-    MAX_ADDRESSES = 16, /* a name with more is tried in part */
+    MAX_ADDRESSES = 16,  /* a name with more is tried in part */
     MIN_SLICE_MS = 2000, /* one address gets at least this much of the time */
 };
 
@@ -17,11 +17,11 @@ struct dial {
     struct dial_target target; /* strings owned */
     void (*done)(void *ctx, struct conn *c, enum reason why, const char *text);
     void *ctx;
-    uv_getaddrinfo_t lookup;
+    uv_getaddrinfo_t *lookup; /* NULL for literals */
     uv_timer_t timer;
     uint64_t deadline_ms;
-    struct sockaddr_storage prefer;
-    struct sockaddr_storage addresses[MAX_ADDRESSES];
+    struct sockaddr_in6 prefer;     /* large enough for both families; sin6_family 0: none */
+    struct sockaddr_in6 *addresses; /* of both families */
     unsigned n_addresses;
     unsigned next;
     struct conn *conn; /* being tried */
@@ -39,6 +39,8 @@ static void timer_closed(uv_handle_t *handle)
 
     mem_free((char *)(uintptr_t)d->target.host);
     mem_free((char *)(uintptr_t)d->target.tls_name);
+    mem_free(d->addresses);
+    mem_free(d->lookup);
     mem_free(d);
 }
 
@@ -49,7 +51,7 @@ static void destroy(struct dial *d)
         stream_close(conn_stream(d->conn));
     d->conn = NULL;
     if (d->looking_up)
-        uv_cancel((uv_req_t *)&d->lookup); /* looked_up() comes in any case and goes on here */
+        uv_cancel((uv_req_t *)d->lookup); /* looked_up() comes in any case and goes on here */
     else if (!uv_is_closing((uv_handle_t *)&d->timer))
         uv_close((uv_handle_t *)&d->timer, timer_closed);
 }
@@ -89,11 +91,12 @@ static void on_conn(struct stream *s, enum stream_event event, const uint8_t *da
     if (event == STREAM_OPEN) {
         finish(d, c);
     } else if (event == STREAM_CLOSED) {
-        note(d, s->why, s->why == REASON_TLS_FAILED || s->why == REASON_TLS_UNTRUSTED
-                            ? conn_tls_error(c)
-                            : (s->why == REASON_PEER_CLOSED ? "closed during the TLS handshake: "
-                                                              "does this port speak frp with TLS?"
-                                                            : ""));
+        note(d, s->why,
+             s->why == REASON_TLS_FAILED || s->why == REASON_TLS_UNTRUSTED
+                 ? conn_tls_error(c)
+                 : (s->why == REASON_PEER_CLOSED ? "closed during the TLS handshake: "
+                                                   "does this port speak frp with TLS?"
+                                                 : ""));
         d->conn = NULL;
         try_next(d);
     }
@@ -150,17 +153,18 @@ static void add_address(struct dial *d, const struct sockaddr *a)
 {
     if (d->n_addresses == MAX_ADDRESSES || (a->sa_family != AF_INET && a->sa_family != AF_INET6))
         return;
+    d->addresses = mem_array(d->addresses, d->n_addresses + 1, sizeof(d->addresses[0]));
     memcpy(&d->addresses[d->n_addresses++], a, sockaddr_len(a));
 }
 
 static void prefer_first(struct dial *d)
 {
-    if (d->prefer.ss_family == 0)
+    if (d->prefer.sin6_family == 0)
         return;
     for (unsigned i = 1; i < d->n_addresses; i++) {
         if (sockaddr_same_host((const struct sockaddr *)&d->addresses[i],
                                (const struct sockaddr *)&d->prefer)) {
-            struct sockaddr_storage first = d->addresses[0];
+            struct sockaddr_in6 first = d->addresses[0];
 
             d->addresses[0] = d->addresses[i];
             d->addresses[i] = first;
@@ -205,10 +209,11 @@ static void look_up(struct dial *d)
         return;
     }
     snprintf(service, sizeof(service), "%u", d->target.port);
-    d->lookup.data = d;
+    d->lookup = mem_zalloc(sizeof(*d->lookup));
+    d->lookup->data = d;
     d->looking_up = true;
     uv_timer_start(&d->timer, timed_out, d->target.timeout_ms, 0);
-    if (uv_getaddrinfo(d->net->loop, &d->lookup, looked_up, d->target.host, service, &hints) == 0)
+    if (uv_getaddrinfo(d->net->loop, d->lookup, looked_up, d->target.host, service, &hints) == 0)
         return;
     d->looking_up = false;
     note(d, REASON_RESOLVE_FAILED, "not a usable name");

@@ -19,8 +19,8 @@ struct dial_target {
 
 /* Exactly one call of `done`, never inside dial_start, unless dial_cancel comes first: with a
  * connection that is open (its owner sets stream.on and stream.owner at once), or with NULL, the
- * reason and one sentence valid during the call. The strings of `target` are copied; its tls context
- * is not. */
+ * reason and one sentence valid during the call. The strings of `target` are copied; its tls
+ * context is not. */
 struct dial *dial_start(struct net *n, const struct dial_target *target,
                         void (*done)(void *ctx, struct conn *c, enum reason why, const char *text),
                         void *ctx);

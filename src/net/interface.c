@@ -97,8 +97,11 @@ int interface_address(const char *what, struct sockaddr_storage *out, char *erro
     if (found != NULL)
         memcpy(out, found, sockaddr_len(found));
     else
-        snprintf(error, size, cidr ? "no local address lies in %s" : "%s is no IP address, no "
-                 "network and no interface with an address here", what);
+        snprintf(error, size,
+                 cidr ? "no local address lies in %s"
+                      : "%s is no IP address, no "
+                        "network and no interface with an address here",
+                 what);
     freeifaddrs(list);
     return found ? ERR_OK : ERR_NOTFOUND;
 }

@@ -65,8 +65,8 @@ struct listener *listener_open(struct net *n, const struct sockaddr *at,
     struct sockaddr_storage both;
 
     if (any_v4(at)) {
-        sockaddr_from_text(&both, "::",
-                           ntohs(((const struct sockaddr_in *)(const void *)at)->sin_port));
+        sockaddr_from_text(&both,
+                           "::", ntohs(((const struct sockaddr_in *)(const void *)at)->sin_port));
         l = try_open(n, (const struct sockaddr *)&both, error);
         if (l == NULL && *error == UV_EADDRINUSE)
             return NULL;
@@ -78,8 +78,7 @@ struct listener *listener_open(struct net *n, const struct sockaddr *at,
     return l;
 }
 
-void listener_attach(struct listener *l, void (*accepted)(struct listener *l, void *ctx),
-                     void *ctx)
+void listener_attach(struct listener *l, void (*accepted)(struct listener *l, void *ctx), void *ctx)
 {
     l->accepted = accepted;
     l->ctx = ctx;

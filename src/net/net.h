@@ -1,5 +1,5 @@
-/* What all connections of one event loop share: the pool, the read buffers, the moment at the end of
- * a turn when everything written leaves. One per loop; no global state beside it. */
+/* What all connections of one event loop share: the pool, the read buffers, the moment at the end
+ * of a turn when everything written leaves. One per loop; no global state beside it. */
 #ifndef NET_NET_H
 #define NET_NET_H
 

@@ -1,5 +1,5 @@
-/* TCP_INFO of a socket, in a file of its own because the C library's header for TCP lacks the fields
- * and the kernel's cannot stand beside it. */
+/* TCP_INFO of a socket, in a file of its own because the C library's header for TCP lacks the
+ * fields and the kernel's cannot stand beside it. */
 #ifndef NET_PATH_H
 #define NET_PATH_H
 

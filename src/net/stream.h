@@ -2,13 +2,13 @@
  * stream of a tunnel (tunnel/work.h). Relays and the gateway know this and nothing below it.
  *
  * Backpressure: every byte that STREAM_DATA delivered counts as held until stream_consumed; the
- * carrier stops delivering (a socket) or stops granting credit (a mux stream) when too much is held.
- * A relay therefore consumes on one side what STREAM_SENT reported on the other, and no queue grows
- * past the window of the side it came from.
+ * carrier stops delivering (a socket) or stops granting credit (a mux stream) when too much is
+ * held. A relay therefore consumes on one side what STREAM_SENT reported on the other, and no queue
+ * grows past the window of the side it came from.
  *
  * Life: a stream belongs to its owner until the owner calls stream_close or stream_reset, or until
- * STREAM_CLOSED has been delivered. After any of these it must not be touched, and no event follows.
- * Calls are allowed inside events; memory goes only after the event has returned. */
+ * STREAM_CLOSED has been delivered. After any of these it must not be touched, and no event
+ * follows. Calls are allowed inside events; memory goes only after the event has returned. */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
 

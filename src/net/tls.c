@@ -75,7 +75,8 @@ BIO_METHOD *tls_bio_method(void)
 static void set_name(struct tls *t, const char *name)
 {
     uint8_t address[sizeof(struct in6_addr)];
-    bool literal = inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+    bool literal =
+        inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
 
     if (!literal)
         SSL_set_tlsext_host_name(t->ssl, name);

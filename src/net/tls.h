@@ -1,6 +1,6 @@
-/* TLS as a transformation of bytes: ciphertext goes in, plaintext comes out, and the other way round.
- * No sockets here. One object is one connection; what it writes lands in a byte queue of the caller.
- * TLS 1.2 and later (1.3 preferred), OpenSSL. */
+/* TLS as a transformation of bytes: ciphertext goes in, plaintext comes out, and the other way
+ * round. No sockets here. One object is one connection; what it writes lands in a byte queue of the
+ * caller. TLS 1.2 and later (1.3 preferred), OpenSSL. */
 #ifndef NET_TLS_H
 #define NET_TLS_H
 
@@ -29,8 +29,10 @@ struct tls_server_options {
 };
 
 /* On failure NULL and one sentence with the remedy in `error`. */
-struct tls_context *tls_context_client(const struct tls_client_options *o, char *error, size_t size);
-struct tls_context *tls_context_server(const struct tls_server_options *o, char *error, size_t size);
+struct tls_context *tls_context_client(const struct tls_client_options *o, char *error,
+                                       size_t size);
+struct tls_context *tls_context_server(const struct tls_server_options *o, char *error,
+                                       size_t size);
 /* After the last connection made from it. */
 void tls_context_free(struct tls_context *c);
 
@@ -53,8 +55,9 @@ const char *tls_error(const struct tls *t);
 
 /* Shows the next received bytes; then tls_read until it returns 0, which takes all of them. */
 void tls_input(struct tls *t, const uint8_t *data, size_t len);
-/* Plaintext bytes written to `buf`; 0: everything shown was used up, or the state is no longer open.
- * Also drives the handshake, on both sides: call it once with no input to start a client's. */
+/* Plaintext bytes written to `buf`; 0: everything shown was used up, or the state is no longer
+ * open. Also drives the handshake, on both sides: call it once with no input to start a client's.
+ */
 size_t tls_read(struct tls *t, uint8_t *buf, size_t size);
 
 /* Collects plaintext into full records; call tls_flush when nothing more comes this turn. Before

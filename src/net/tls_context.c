@@ -82,7 +82,8 @@ static bool add_pin(struct tls_context *c, const char *text, char *error, size_t
 
     if (strlen(text) != PIN_TEXT || text[PIN_TEXT - 1] != '=' ||
         EVP_DecodeBlock(decoded, (const uint8_t *)text, PIN_TEXT) != PIN_BYTES + 1) {
-        snprintf(error, size, "a pin is the base64 form of a SHA-256 (44 characters ending in '=')");
+        snprintf(error, size,
+                 "a pin is the base64 form of a SHA-256 (44 characters ending in '=')");
         return false;
     }
     c->pins = mem_array(c->pins, c->n_pins + 1, sizeof(c->pins[0]));

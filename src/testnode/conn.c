@@ -50,7 +50,7 @@ void conn_cut(struct conn *c, bool left)
     close_now(c);
 }
 
-size_t conn_queued(const struct conn *c)
+size_t node_queued(const struct conn *c)
 {
     return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
 }
@@ -126,9 +126,9 @@ static void on_written(uv_write_t *uv, int status)
         return;
     if (status != 0)
         conn_cut(c, true);
-    else if (c->phase == CONN_DRAIN && conn_queued(c) == 0)
+    else if (c->phase == CONN_DRAIN && node_queued(c) == 0)
         finish(c);
-    else if (c->phase == CONN_ANSWER && conn_queued(c) <= NODE_OUT_LOW)
+    else if (c->phase == CONN_ANSWER && node_queued(c) <= NODE_OUT_LOW)
         exchange_drained(c);
 }
 
@@ -164,7 +164,7 @@ static void write_parts(struct conn *c, uv_buf_t *parts, unsigned count)
         return;
     for (unsigned i = 0; i < count; i++)
         total += parts[i].len;
-    if (conn_queued(c) == 0)
+    if (node_queued(c) == 0)
         sent = uv_try_write((uv_stream_t *)&c->tcp, parts, count);
     if (sent < 0 && sent != UV_EAGAIN) {
         conn_cut(c, true);
@@ -272,7 +272,7 @@ void conn_end(struct conn *c)
         return;
     uv_timer_stop(&c->timer);
     c->phase = CONN_DRAIN;
-    if (conn_queued(c) == 0)
+    if (node_queued(c) == 0)
         finish(c);
 }
 
@@ -496,7 +496,7 @@ static void name_peer(struct conn *c)
     snprintf(c->peer, sizeof(c->peer), "%s:%u", host, port);
 }
 
-void conn_accept(struct testnode *node, enum node_port port, uv_stream_t *listener)
+void node_accept(struct testnode *node, enum node_port port, uv_stream_t *listener)
 {
     struct conn *c = mem_zalloc(sizeof(*c));
 

@@ -200,7 +200,7 @@ static void pump_source(struct conn *c)
         uint64_t left = x->source_end - x->source_at;
         size_t n = left < sizeof(block) ? (size_t)left : sizeof(block);
 
-        if (conn_queued(c) >= NODE_OUT_HIGH)
+        if (node_queued(c) >= NODE_OUT_HIGH)
             return; /* exchange_drained goes on */
         answer_pattern(x->source_at, block, n);
         x->source_at += n;
@@ -269,7 +269,7 @@ static void pump_events(struct conn *c)
         if (answer_step_token(&gen->answer, gen->step, &token) &&
             wait_until(c, token_due_ns(gen, token)))
             return;
-        if (conn_queued(c) >= NODE_OUT_HIGH) {
+        if (node_queued(c) >= NODE_OUT_HIGH) {
             gen->paused_ns = uv_hrtime();
             return;
         }

@@ -119,14 +119,14 @@ struct conn {
 
 /* conn.c. Every call that writes may find the client gone and close: then c->phase is CONN_CLOSED,
  * and c itself stays valid until the loop runs the close callbacks. */
-void conn_accept(struct testnode *node, enum node_port port, uv_stream_t *listener);
+void node_accept(struct testnode *node, enum node_port port, uv_stream_t *listener);
 /* Begins an answer with a body of `length` bytes, or of unknown length when negative. `extra` is
  * NULL or whole field lines. */
 void conn_answer(struct conn *c, int status, const char *type, int64_t length, const char *extra);
 void conn_body(struct conn *c, const char *data, size_t len);
 void conn_end(struct conn *c);
 /* Bytes that wait behind a slow reader. */
-size_t conn_queued(const struct conn *c);
+size_t node_queued(const struct conn *c);
 /* Calls exchange_tick after that time, replacing an earlier wish. */
 void conn_wake(struct conn *c, uint64_t ms);
 /* Closes at once, whatever is under way. `left`: it was the client's doing. */

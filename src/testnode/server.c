@@ -71,7 +71,7 @@ static void on_connection(uv_stream_t *stream, int status)
     struct listener *listener = stream->data;
 
     if (status == 0)
-        conn_accept(listener->node, listener->port, stream);
+        node_accept(listener->node, listener->port, stream);
 }
 
 /* Takes the port without listening: connections are refused, and nobody else gets it. */

@@ -20,8 +20,8 @@ struct carrier_events {
 };
 
 /* Takes the open connection over. `events` must outlive the carrier. */
-struct carrier *carrier_new(struct net *n, struct conn *c, enum mux_role role,
-                            uint32_t max_streams, const struct carrier_events *events, void *ctx);
+struct carrier *carrier_new(struct net *n, struct conn *c, enum mux_role role, uint32_t max_streams,
+                            const struct carrier_events *events, void *ctx);
 struct mux_session *carrier_mux(struct carrier *c);
 struct conn *carrier_conn(struct carrier *c);
 /* `data` arrived on the connection before the carrier was there. */

@@ -92,7 +92,8 @@ static void set_ready(struct client *c, bool ready)
         c->events->ready(c->ctx, ready);
 }
 
-/* ---- the reserve ------------------------------------------------------------------------------ */
+/* ---- the reserve ------------------------------------------------------------------------------
+ */
 
 static void drop_reserve(struct client *c)
 {
@@ -159,7 +160,8 @@ static void dial_reserve(struct client *c)
     c->reserve_dial = dial_server(c, reserve_dialled);
 }
 
-/* ---- the end of a session --------------------------------------------------------------------- */
+/* ---- the end of a session ---------------------------------------------------------------------
+ */
 
 static void retry_due(uv_timer_t *timer)
 {
@@ -255,7 +257,8 @@ static const struct carrier_events carrier_events = {
     .ended = carrier_ended,
 };
 
-/* ---- what the session says -------------------------------------------------------------------- */
+/* ---- what the session says --------------------------------------------------------------------
+ */
 
 static void session_logged_in(void *ctx, const char *run_id, const char *version, bool mlgate)
 {
@@ -328,7 +331,8 @@ static const struct client_session_events session_events = {
     .ended = session_ended,
 };
 
-/* ---- beginning -------------------------------------------------------------------------------- */
+/* ---- beginning --------------------------------------------------------------------------------
+ */
 
 static void begin_session(struct client *c, struct conn *conn)
 {
@@ -363,7 +367,8 @@ static void try_login(struct client *c)
     c->dial = dial_server(c, dialled);
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------
+ */
 
 static void look_at_path(struct client *c, struct live_facts *f)
 {
@@ -427,8 +432,10 @@ static void ticked(uv_timer_t *timer)
 
     if (pool_over(net_pool(c->net)))
         links_shed(&c->links);
-    if (++c->ticks % SLOW_TICKS == 0)
+    if (++c->ticks % SLOW_TICKS == 0) {
         links_tick(&c->links, now);
+        pool_trim(net_pool(c->net));
+    }
     if (c->state != CLIENT_SESSION || c->carrier == NULL)
         return;
     mux_time(carrier_mux(c->carrier), now);
@@ -439,7 +446,8 @@ static void ticked(uv_timer_t *timer)
         judge(c, now);
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 static void identify(struct client *c)
 {

@@ -24,10 +24,10 @@ struct client_events {
 struct client_status {
     bool ready;
     bool logged_in;
-    uint64_t sessions;       /* logins that succeeded */
-    uint64_t round_trip_us;  /* of the mux; 0: not measured */
-    uint64_t streams;        /* relays alive */
-    uint64_t bytes_in;       /* users to services */
+    uint64_t sessions;      /* logins that succeeded */
+    uint64_t round_trip_us; /* of the mux; 0: not measured */
+    uint64_t streams;       /* relays alive */
+    uint64_t bytes_in;      /* users to services */
     uint64_t bytes_out;
     struct reason_counts relays_ended;
     struct reason_counts sessions_ended;
@@ -38,7 +38,8 @@ struct client_status {
 struct client *client_new(struct net *n, const struct client_config *cfg,
                           const struct client_events *events, void *ctx, char *error, size_t size);
 void client_start(struct client *c);
-/* Leaves in order: proxies taken back, sessions closed. Then client_free, after the loop ran dry. */
+/* Leaves in order: proxies taken back, sessions closed. Then client_free, after the loop ran dry.
+ */
 void client_stop(struct client *c);
 void client_status(const struct client *c, struct client_status *out);
 void client_free(struct client *c);

@@ -99,7 +99,8 @@ static void end_saying(struct client_session *s, enum reason why, const char *ou
     end(s, why, text);
 }
 
-/* ---- login ------------------------------------------------------------------------------------ */
+/* ---- login ------------------------------------------------------------------------------------
+ */
 
 static void send_login(struct client_session *s)
 {
@@ -124,6 +125,8 @@ static void send_login(struct client_session *s)
     if (control_send(&s->control, &m) != ERR_OK)
         end(s, REASON_PROTOCOL, "the login does not fit into a message: is `user` too long?");
 }
+
+static void tick_proxies(struct client_session *s);
 
 static void login_refused(struct client_session *s, const char *error)
 {
@@ -152,9 +155,11 @@ static void login_answered(struct client_session *s, const struct msg_login_resp
     s->logged_in = true;
     s->pong_us = s->now_us;
     s->events->logged_in(s->ctx, s->run_id, r->version, r->mlgate[0] != '\0');
+    tick_proxies(s); /* none was asked for yet: all are due */
 }
 
-/* ---- proxies ---------------------------------------------------------------------------------- */
+/* ---- proxies ----------------------------------------------------------------------------------
+ */
 
 static void ask_proxy(struct client_session *s, size_t i)
 {
@@ -254,7 +259,8 @@ static void tick_proxies(struct client_session *s)
     }
 }
 
-/* ---- work connections ------------------------------------------------------------------------- */
+/* ---- work connections -------------------------------------------------------------------------
+ */
 
 static void forget_work(struct idle_work *w)
 {
@@ -367,7 +373,8 @@ static void work_reset(void *ctx, struct mux_stream *m, enum reason why)
     forget_work(ctx);
 }
 
-/* ---- control messages ------------------------------------------------------------------------- */
+/* ---- control messages -------------------------------------------------------------------------
+ */
 
 static void pong(struct client_session *s, const struct msg_pong *p)
 {
@@ -444,7 +451,8 @@ static void control_reset(void *ctx, struct mux_stream *m, enum reason why)
         end(s, why, "the server reset the control connection");
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------
+ */
 
 static void send_ping(struct client_session *s)
 {
@@ -493,7 +501,8 @@ void client_session_tick(struct client_session *s, uint64_t now_us, int64_t wall
     open_owed(s);
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 struct client_session *client_session_new(const struct client_config *cfg,
                                           const struct client_identity *who, struct mux_session *m,
@@ -553,7 +562,7 @@ void client_session_leave(struct client_session *s)
 
 static void drop_idle(struct client_session *s)
 {
-    LIST_FOREACH(it, &s->idle) {
+    LIST_FOREACH (it, &s->idle) {
         struct idle_work *w = LIST_ENTRY(it, struct idle_work, node);
 
         mux_release(w->stream);

@@ -21,9 +21,9 @@ struct client_session_events {
     void (*logged_in)(void *ctx, const char *run_id, const char *version, bool mlgate);
     /* The server answered for proxy `index` of the configuration; `error` is "" when it listens. */
     void (*proxy)(void *ctx, size_t index, const char *remote_addr, const char *error);
-    /* A user arrived. `s` is the owner's from here on: it attaches (mux_attach) or releases at once.
-     * Bytes of the user follow as its data, and
-     * `early` bytes (valid during the call) came already. The server's strings are unchecked. */
+    /* A user arrived. `s` is the owner's from here on: it attaches (mux_attach) or releases at
+     * once. Bytes of the user follow as its data, and `early` bytes (valid during the call) came
+     * already. The server's strings are unchecked. */
     void (*work)(void *ctx, struct mux_stream *s, size_t index,
                  const struct msg_start_work_conn *start, const uint8_t *early, size_t len);
     /* Over, told once; `text` is one sentence with the server's words escaped. */

@@ -1,5 +1,6 @@
-/* A control connection: frp messages over the first mux stream, in clear until the login is over and
- * through the control cipher afterwards, in each direction on its own. Both ends use it. Sans I/O.
+/* A control connection: frp messages over the first mux stream, in clear until the login is over
+ * and through the control cipher afterwards, in each direction on its own. Both ends use it. Sans
+ * I/O.
  *
  * The owner's events may call anything here except control_free. */
 #ifndef TUNNEL_CONTROL_H

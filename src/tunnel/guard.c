@@ -71,7 +71,7 @@ void guard_close(struct guard *g, struct guard_source *src, bool failed, uint64_
 
 void guard_tick(struct guard *g, uint64_t now_us)
 {
-    LIST_FOREACH(it, &g->known) {
+    LIST_FOREACH (it, &g->known) {
         struct guard_source *src = LIST_ENTRY(it, struct guard_source, node);
 
         forget_slowly(src, now_us);
@@ -81,7 +81,7 @@ void guard_tick(struct guard *g, uint64_t now_us)
 
 void guard_clear(struct guard *g)
 {
-    LIST_FOREACH(it, &g->known) {
+    LIST_FOREACH (it, &g->known) {
         struct guard_source *src = LIST_ENTRY(it, struct guard_source, node);
 
         src->failures = 0;
@@ -92,8 +92,7 @@ void guard_clear(struct guard *g)
 
 bool guard_source_full(const struct guard_source *src)
 {
-    return src != NULL && src->failures >= GUARD_BAD_FAILURES &&
-           src->openings > GUARD_BAD_OPENINGS;
+    return src != NULL && src->failures >= GUARD_BAD_FAILURES && src->openings > GUARD_BAD_OPENINGS;
 }
 
 bool guard_full(const struct guard *g)

@@ -15,11 +15,11 @@ struct link {
     struct list node;
     struct links *links;
     const struct proxy_config *proxy;
-    struct dial *dial;     /* NULL once the service answered */
-    struct stream *work;   /* NULL once the relay has it */
+    struct dial *dial;   /* NULL once the service answered */
+    struct stream *work; /* NULL once the relay has it */
     struct net_task free_task;
     bool exact_ends;
-    char user[64];
+    char *user; /* for the log */
 };
 
 void links_init(struct links *l, struct net *n)
@@ -30,7 +30,10 @@ void links_init(struct links *l, struct net *n)
 
 static void free_link(struct net_task *t)
 {
-    mem_free(LIST_ENTRY(t, struct link, free_task));
+    struct link *k = LIST_ENTRY(t, struct link, free_task);
+
+    mem_free(k->user);
+    mem_free(k);
 }
 
 static void link_over(struct link *k, enum reason why)
@@ -93,7 +96,7 @@ void link_start(struct links *l, const struct proxy_config *p, struct stream *wo
     k->proxy = p;
     k->work = work;
     k->exact_ends = exact_ends;
-    snprintf(k->user, sizeof(k->user), "%s", user);
+    k->user = mem_strdup(user);
     net_task_init(&k->free_task, free_link);
     list_push(&l->all, &k->node);
     l->count++;
@@ -115,7 +118,7 @@ static void end_link(struct link *k, enum reason why)
 
 void links_tick(struct links *l, uint64_t now_us)
 {
-    LIST_FOREACH(it, &l->all) {
+    LIST_FOREACH (it, &l->all) {
         struct link *k = LIST_ENTRY(it, struct link, node);
 
         if (k->dial == NULL)
@@ -132,7 +135,7 @@ static struct link *largest(struct links *l)
 {
     struct link *most = NULL;
 
-    LIST_FOREACH(it, &l->all) {
+    LIST_FOREACH (it, &l->all) {
         struct link *k = LIST_ENTRY(it, struct link, node);
 
         if (held_by(k) > 0 && (most == NULL || held_by(k) > held_by(most)))
@@ -158,7 +161,7 @@ void links_totals(const struct links *l, uint64_t *bytes_in, uint64_t *bytes_out
 {
     *bytes_in = l->bytes_in;
     *bytes_out = l->bytes_out;
-    LIST_FOREACH(it, &l->all) {
+    LIST_FOREACH (it, &l->all) {
         const struct link *k = LIST_ENTRY(it, struct link, node);
 
         *bytes_in += k->relay.work.received;

@@ -23,8 +23,8 @@ struct links {
 void links_init(struct links *l, struct net *n);
 /* Dials the local service of `p` and joins it to `work`, which is the link's from here on. `user`
  * is for the log, escaped already. */
-void link_start(struct links *l, const struct proxy_config *p, struct stream *work,
-                bool exact_ends, const char *user);
+void link_start(struct links *l, const struct proxy_config *p, struct stream *work, bool exact_ends,
+                const char *user);
 /* Once a second: idle half-closed relays. */
 void links_tick(struct links *l, uint64_t now_us);
 /* While the pool is over its limit: ends the link that holds most, reason `memory`. */

@@ -43,8 +43,9 @@ struct live_facts {
     uint64_t dead_after_us;
     uint64_t rto_us; /* the old connection's retransmission timeout */
     enum reserve_state reserve;
-    uint64_t reserve_since_us; /* when its last dial began (or failed, with RESERVE_NONE); 0: never */
-    uint64_t reserve_up_us;    /* when it was up */
+    uint64_t
+        reserve_since_us;   /* when its last dial began (or failed, with RESERVE_NONE); 0: never */
+    uint64_t reserve_up_us; /* when it was up */
 };
 
 enum live_action live_judge(const struct live_facts *f);

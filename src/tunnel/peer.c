@@ -20,7 +20,8 @@ enum {
 
 static void on_opening(struct stream *s, enum stream_event event, const uint8_t *data, size_t len);
 
-/* ---- ends ------------------------------------------------------------------------------------- */
+/* ---- ends -------------------------------------------------------------------------------------
+ */
 
 /* What an honest client may run into does not count against its address. */
 static bool is_failure(enum reason why)
@@ -47,8 +48,8 @@ static void log_end(struct peer *p, enum reason why, const char *text)
     s->clients_ended.of[why]++;
     if (p->logged_in) {
         log_info(s->log, "client %s (%s, run id %.4s...) gone: %s (%s)",
-                 server_session_hostname(p->session), p->address,
-                 server_session_run_id(p->session), text, reason_name(why));
+                 server_session_hostname(p->session), p->address, server_session_run_id(p->session),
+                 text, reason_name(why));
         return;
     }
     if (!is_failure(why)) {
@@ -91,7 +92,8 @@ void peer_fail(struct peer *p, enum reason why, const char *text)
         peer_free(p, why, text);
 }
 
-/* ---- the session ------------------------------------------------------------------------------ */
+/* ---- the session ------------------------------------------------------------------------------
+ */
 
 static void make_run_id(char out[RUN_ID_SIZE])
 {
@@ -195,7 +197,8 @@ static void begin_session(struct peer *p)
     server_session_tick(p->session, net_now_us(), (int64_t)time(NULL));
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 
 static void begin_plain(struct peer *p, const uint8_t *data, size_t len)
 {
@@ -261,7 +264,7 @@ static void make_room(struct server *s, const struct guard_source *source)
 
     if (!all && !guard_source_full(source))
         return;
-    LIST_FOREACH(it, &s->openings) {
+    LIST_FOREACH (it, &s->openings) {
         struct peer *oldest = LIST_ENTRY(it, struct peer, node);
 
         if (!all && oldest->source != source)
@@ -295,7 +298,8 @@ void peer_accept(struct listener *l, void *ctx)
     conn_start(p->conn);
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------
+ */
 
 static void keep_alive(struct peer *p, uint64_t now_us)
 {

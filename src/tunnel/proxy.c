@@ -34,7 +34,8 @@ static void answer(struct peer *p, const char *name, const char *remote_addr, co
     server_session_answer(p->session, name, remote_addr, error);
 }
 
-/* ---- registered proxies ------------------------------------------------------------------------ */
+/* ---- registered proxies ------------------------------------------------------------------------
+ */
 
 void proxy_free(struct proxy *x)
 {
@@ -141,7 +142,8 @@ static void register_proxy(struct peer *p, const char *name, uint16_t port, bool
     confirm(x);
 }
 
-/* ---- conflicts --------------------------------------------------------------------------------- */
+/* ---- conflicts ---------------------------------------------------------------------------------
+ */
 
 static struct proxy *holder(struct server *s, const char *name, uint16_t port)
 {
@@ -166,7 +168,7 @@ static void refuse_taken(struct peer *p, const struct proxy *x, const char *name
 
 static bool claimed_already(const struct peer *p, const char *name)
 {
-    LIST_FOREACH(it, &p->server->claims) {
+    LIST_FOREACH (it, &p->server->claims) {
         const struct claim *c = LIST_ENTRY(it, struct claim, node);
 
         if (c->peer == p && strcmp(c->name, name) == 0)
@@ -261,7 +263,7 @@ static void settle(struct claim *c)
 
 static bool settle_one(struct server *s, uint64_t now_us)
 {
-    LIST_FOREACH(it, &s->claims) {
+    LIST_FOREACH (it, &s->claims) {
         struct claim *c = LIST_ENTRY(it, struct claim, node);
 
         if (!ripe(c, holder(s, c->name, c->port), now_us))
@@ -272,7 +274,8 @@ static bool settle_one(struct server *s, uint64_t now_us)
     return false;
 }
 
-/* ---- requests ---------------------------------------------------------------------------------- */
+/* ---- requests ----------------------------------------------------------------------------------
+ */
 
 static const char *unsupported(const struct peer *p, const struct msg_new_proxy *m, char *text,
                                size_t size)
@@ -335,7 +338,7 @@ static void orphan(struct proxy *x)
 
 void proxy_peer_gone(struct peer *p, bool handed_on)
 {
-    LIST_FOREACH(it, &p->server->claims) {
+    LIST_FOREACH (it, &p->server->claims) {
         struct claim *c = LIST_ENTRY(it, struct claim, node);
 
         if (c->peer == p)

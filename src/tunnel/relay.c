@@ -120,7 +120,6 @@ void relay_start(struct relay *r, struct stream *user, struct stream *work, bool
                  void (*done)(struct relay *r), void *owner)
 {
     *r = (struct relay){.exact_ends = exact_ends, .done = done, .owner = owner};
-    list_init(&r->node);
     r->user.stream = user;
     r->work.stream = work;
     user->on = on_side;

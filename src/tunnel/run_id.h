@@ -1,5 +1,6 @@
-/* The client's run_id on disk: who logs in with the old one takes its ports over at once. Unguessable
- * (stock frps admits work connections by run_id alone), one process at a time (flock), mode 0600. */
+/* The client's run_id on disk: who logs in with the old one takes its ports over at once.
+ * Unguessable (stock frps admits work connections by run_id alone), one process at a time (flock),
+ * mode 0600. */
 #ifndef TUNNEL_RUN_ID_H
 #define TUNNEL_RUN_ID_H
 

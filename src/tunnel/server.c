@@ -35,13 +35,15 @@ static void ticked(uv_timer_t *timer)
     if (!slow)
         return;
     guard_tick(&s->guard, now);
-    LIST_FOREACH(it, &s->openings)
+    pool_trim(net_pool(s->net));
+    LIST_FOREACH (it, &s->openings)
         peer_tick(LIST_ENTRY(it, struct peer, node), now);
-    LIST_FOREACH(it, &s->peers)
+    LIST_FOREACH (it, &s->peers)
         peer_tick(LIST_ENTRY(it, struct peer, node), now);
 }
 
-/* ---- certificate ------------------------------------------------------------------------------ */
+/* ---- certificate ------------------------------------------------------------------------------
+ */
 
 struct cert_files {
     char *cert;
@@ -110,7 +112,8 @@ static bool make_tls(struct server *s, char *error, size_t size)
     return s->tls != NULL;
 }
 
-/* ---- listening -------------------------------------------------------------------------------- */
+/* ---- listening --------------------------------------------------------------------------------
+ */
 
 static bool find_proxy_bind(struct server *s, char *error, size_t size)
 {

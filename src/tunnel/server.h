@@ -16,7 +16,7 @@ struct server_status {
     uint64_t clients;  /* logged in */
     uint64_t openings; /* connections that have not logged in yet */
     uint64_t proxies;
-    uint64_t users; /* connected or waiting */
+    uint64_t users;    /* connected or waiting */
     uint64_t bytes_in; /* users to services */
     uint64_t bytes_out;
     struct reason_counts clients_ended;

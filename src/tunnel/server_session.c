@@ -87,7 +87,8 @@ static const char *shown(const struct server_session *s, const char *detail, con
     return s->cfg->detailed_errors ? detail : plain;
 }
 
-/* ---- work connections ------------------------------------------------------------------------- */
+/* ---- work connections -------------------------------------------------------------------------
+ */
 
 static void ask_for_work(struct server_session *s)
 {
@@ -161,8 +162,8 @@ static void join_pool(struct server_session *s, struct mux_stream *stream)
     if (s->asked > 0)
         s->asked--;
     if (s->n_pool >= s->target + s->n_wants + POOL_SURPLUS) {
-        refuse_work(stream, shown(s, "work connection pool is full, discarding",
-                                  "invalid NewWorkConn"));
+        refuse_work(stream,
+                    shown(s, "work connection pool is full, discarding", "invalid NewWorkConn"));
         return;
     }
     f = mem_zalloc(sizeof(*f));
@@ -213,9 +214,8 @@ static void work_arrived(struct server_session *s, struct mux_stream *stream,
     char safe[RUN_ID_SIZE];
 
     if (!work_proven(s, w)) {
-        refuse_work(stream,
-                    shown(s, "token in NewWorkConn doesn't match token from configuration",
-                          "invalid NewWorkConn"));
+        refuse_work(stream, shown(s, "token in NewWorkConn doesn't match token from configuration",
+                                  "invalid NewWorkConn"));
         return;
     }
     if (s->logged_in && strcmp(w->run_id, s->run_id) == 0) {
@@ -228,7 +228,8 @@ static void work_arrived(struct server_session *s, struct mux_stream *stream,
     refuse_work(stream, shown(s, text, "invalid NewWorkConn"));
 }
 
-/* ---- login ------------------------------------------------------------------------------------ */
+/* ---- login ------------------------------------------------------------------------------------
+ */
 
 static void answer_login(struct server_session *s, const char *error)
 {
@@ -265,8 +266,7 @@ static bool clock_fits(struct server_session *s, const struct msg_login *l)
     snprintf(text, sizeof(text),
              "the login's clock is %lld s %s the server's, more than the %d s allowed: set the "
              "clock (NTP), or raise --login-max-skew",
-             (long long)(skew < 0 ? -skew : skew), skew < 0 ? "behind" : "ahead of",
-             (int)limit);
+             (long long)(skew < 0 ? -skew : skew), skew < 0 ? "behind" : "ahead of", (int)limit);
     refuse_login(s, REASON_CLOCK_SKEW, text);
     return false;
 }
@@ -312,7 +312,8 @@ static void login_arrived(struct server_session *s, const struct msg_login *l)
         accept_login(s, l);
 }
 
-/* ---- control messages ------------------------------------------------------------------------- */
+/* ---- control messages -------------------------------------------------------------------------
+ */
 
 static bool ping_proven(const struct server_session *s, const struct msg_ping *p)
 {
@@ -326,8 +327,8 @@ static void ping_arrived(struct server_session *s, const struct msg_ping *p)
     struct msg m = {.type = MSG_PONG};
 
     if (!ping_proven(s, p))
-        m.pong.error = shown(s, "token in heartbeat doesn't match token from configuration",
-                             "invalid ping");
+        m.pong.error =
+            shown(s, "token in heartbeat doesn't match token from configuration", "invalid ping");
     control_send(&s->control, &m);
 }
 
@@ -396,7 +397,8 @@ static void control_reset(void *ctx, struct mux_stream *m, enum reason why)
         "the client's control connection ended");
 }
 
-/* ---- first messages --------------------------------------------------------------------------- */
+/* ---- first messages ---------------------------------------------------------------------------
+ */
 
 static void forget_fresh(struct fresh *f)
 {
@@ -482,7 +484,8 @@ bool server_session_opened(struct server_session *s, struct mux_stream *stream)
     return true;
 }
 
-/* ---- time and life ---------------------------------------------------------------------------- */
+/* ---- time and life ----------------------------------------------------------------------------
+ */
 
 static void tick_fresh(struct server_session *s)
 {
@@ -520,8 +523,8 @@ void server_session_tick(struct server_session *s, uint64_t now_us, int64_t wall
 }
 
 struct server_session *server_session_new(const struct server_config *cfg,
-                                          const uint8_t key[CIPHER_KEY_LEN],
-                                          struct mux_session *m, const struct randomness *random,
+                                          const uint8_t key[CIPHER_KEY_LEN], struct mux_session *m,
+                                          const struct randomness *random,
                                           const struct server_session_events *events, void *ctx)
 {
     struct server_session *s = mem_zalloc(sizeof(*s));
@@ -570,13 +573,13 @@ void server_session_free(struct server_session *s)
     if (s == NULL)
         return;
     s->ended = true;
-    LIST_FOREACH(it, &s->fresh) {
+    LIST_FOREACH (it, &s->fresh) {
         struct fresh *f = LIST_ENTRY(it, struct fresh, node);
 
         mux_release(f->stream);
         forget_fresh(f);
     }
-    LIST_FOREACH(it, &s->pool) {
+    LIST_FOREACH (it, &s->pool) {
         struct fresh *f = LIST_ENTRY(it, struct fresh, node);
 
         mux_release(f->stream);

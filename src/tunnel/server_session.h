@@ -19,8 +19,8 @@
 struct server_session;
 
 enum {
-    RUN_ID_SIZE = 65,  /* the longest run_id we take from a client, terminated */
-    ERROR_SIZE = 256,  /* texts of refusals */
+    RUN_ID_SIZE = 65, /* the longest run_id we take from a client, terminated */
+    ERROR_SIZE = 256, /* texts of refusals */
 };
 
 struct server_session_events {
@@ -46,8 +46,8 @@ struct work_want {
 
 /* All pointers must outlive the session. `key` is cipher_key of the token. */
 struct server_session *server_session_new(const struct server_config *cfg,
-                                          const uint8_t key[CIPHER_KEY_LEN],
-                                          struct mux_session *m, const struct randomness *random,
+                                          const uint8_t key[CIPHER_KEY_LEN], struct mux_session *m,
+                                          const struct randomness *random,
                                           const struct server_session_events *events, void *ctx);
 /* For the mux's `opened` event: takes the new stream in. */
 bool server_session_opened(struct server_session *s, struct mux_stream *stream);

@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -18,8 +19,8 @@ struct visit {
     struct relay relay;
     struct net_task free_task;
     uint64_t since_us;
-    uint16_t port; /* of the proxy, for the log */
-    char address[ADDR_PORT_TEXT];
+    uint16_t port;            /* of the proxy, for the log */
+    struct sockaddr_in6 from; /* either family */
 };
 
 static void free_visit(struct net_task *t)
@@ -27,11 +28,19 @@ static void free_visit(struct net_task *t)
     mem_free(LIST_ENTRY(t, struct visit, free_task));
 }
 
+static const char *address(const struct visit *v, char out[ADDR_PORT_TEXT])
+{
+    sockaddr_text_port((const struct sockaddr *)&v->from, out);
+    return out;
+}
+
 static void over(struct visit *v, enum reason why)
 {
     struct server *s = v->server;
+    char from[ADDR_PORT_TEXT];
     uint64_t held;
 
+    address(v, from);
     s->users_ended.of[why]++;
     s->n_visits--;
     s->bytes_in += v->relay.user.received;
@@ -39,9 +48,9 @@ static void over(struct visit *v, enum reason why)
     list_remove(&v->all);
     list_remove(&v->waiting);
     if (why == REASON_NO_WORK_CONN && log_gate(&s->user_gate, net_now_us(), &held))
-        log_warn(s->log, "user %s of :%u closed: the client sent no work connection in time",
-                 v->address, v->port);
-    log_debug(s->log, "user %s of :%u over: %s, %" PRIu64 " bytes in, %" PRIu64 " out", v->address,
+        log_warn(s->log, "user %s of :%u closed: the client sent no work connection in time", from,
+                 v->port);
+    log_debug(s->log, "user %s of :%u over: %s, %" PRIu64 " bytes in, %" PRIu64 " out", from,
               v->port, reason_name(why), v->relay.user.received, v->relay.work.received);
     net_soon(s->net, &v->free_task);
 }
@@ -71,7 +80,8 @@ static void turn_away(struct visit *v, enum reason why)
     over(v, why);
 }
 
-/* ---- a work connection is there ----------------------------------------------------------------- */
+/* ---- a work connection is there -----------------------------------------------------------------
+ */
 
 static int tell_client(const struct visit *v, struct mux_stream *stream)
 {
@@ -120,7 +130,8 @@ static void ask(struct visit *v)
     server_session_want(v->proxy->peer->session, &v->want);
 }
 
-/* ---- arrivals ----------------------------------------------------------------------------------- */
+/* ---- arrivals -----------------------------------------------------------------------------------
+ */
 
 /* Nothing is read from a waiting user, so all that can come is the socket's own failure. */
 static void on_waiting(struct stream *s, enum stream_event event, const uint8_t *data, size_t len)
@@ -152,7 +163,7 @@ void visit_accept(struct listener *l, void *ctx)
     v->since_us = net_now_us();
     list_init(&v->want.node);
     net_task_init(&v->free_task, free_visit);
-    sockaddr_text_port(conn_peer(v->conn), v->address);
+    memcpy(&v->from, conn_peer(v->conn), sockaddr_len(conn_peer(v->conn)));
     list_push(&s->visits, &v->all);
     list_push(&x->waiting, &v->waiting);
     s->n_visits++;
@@ -162,7 +173,7 @@ void visit_accept(struct listener *l, void *ctx)
 
 void visit_resume(struct proxy *x)
 {
-    LIST_FOREACH(it, &x->waiting) {
+    LIST_FOREACH (it, &x->waiting) {
         struct visit *v = LIST_ENTRY(it, struct visit, waiting);
 
         if (list_empty(&v->want.node))
@@ -176,7 +187,8 @@ void visit_drop_waiting(struct proxy *x, enum reason why)
         turn_away(LIST_ENTRY(x->waiting.next, struct visit, waiting), why);
 }
 
-/* ---- time and ends ------------------------------------------------------------------------------ */
+/* ---- time and ends ------------------------------------------------------------------------------
+ */
 
 void visit_tick(struct server *s, uint64_t now_us, bool slow)
 {
@@ -184,7 +196,7 @@ void visit_tick(struct server *s, uint64_t now_us, bool slow)
 
     if (!slow)
         return;
-    LIST_FOREACH(it, &s->visits) {
+    LIST_FOREACH (it, &s->visits) {
         struct visit *v = LIST_ENTRY(it, struct visit, all);
 
         if (v->conn == NULL)
@@ -198,7 +210,7 @@ static struct visit *largest(struct server *s)
 {
     struct visit *most = NULL;
 
-    LIST_FOREACH(it, &s->visits) {
+    LIST_FOREACH (it, &s->visits) {
         struct visit *v = LIST_ENTRY(it, struct visit, all);
 
         if (v->conn == NULL && relay_held(&v->relay) > 0 &&
@@ -210,13 +222,14 @@ static struct visit *largest(struct server *s)
 
 void visit_shed(struct server *s)
 {
+    char from[ADDR_PORT_TEXT];
     struct visit *v;
 
     while (pool_over(net_pool(s->net)) && (v = largest(s)) != NULL) {
         log_warn(s->log,
                  "user %s of :%u is reset: %zu bytes wait for a slow reader and the memory limit "
                  "is reached (--memory-limit)",
-                 v->address, v->port, relay_held(&v->relay));
+                 address(v, from), v->port, relay_held(&v->relay));
         relay_abort(&v->relay, REASON_MEMORY);
     }
 }

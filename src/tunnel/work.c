@@ -13,10 +13,10 @@ struct work {
     struct mux_stream *mux; /* NULL once let go or gone */
     struct cipher *read_cipher;
     struct cipher *write_cipher;
-    struct bytes waiting;  /* received before work_open */
-    struct net_task task;  /* frees after the events on the stack have returned */
-    unsigned iv_unsent;    /* bytes of our IV that `sent` must not count */
-    unsigned iv_unread;    /* bytes of the peer's IV that nobody will consume */
+    struct bytes waiting; /* received before work_open */
+    struct net_task task; /* frees after the events on the stack have returned */
+    unsigned iv_unsent;   /* bytes of our IV that `sent` must not count */
+    unsigned iv_unread;   /* bytes of the peer's IV that nobody will consume */
     bool eof_waiting;
     bool exact_ends;
 };
@@ -132,7 +132,8 @@ static void mux_gone(void *ctx, struct mux_stream *s, enum reason why)
 static const struct mux_stream_events work_events = {
     .data = mux_data, .sent = mux_sent, .fin = mux_fin, .reset = mux_gone};
 
-/* ---- from the owner --------------------------------------------------------------------------- */
+/* ---- from the owner ---------------------------------------------------------------------------
+ */
 
 static void encrypt(struct work *w, const uint8_t *data, size_t len)
 {
