@@ -2,7 +2,13 @@
 
 #include "base/mem.h"
 
-static const uint32_t class_bytes[CHUNK_SIZES] = {2048, 16 * 1024 + 512, 64 * 1024 + 512};
+enum { CHUNK_OVERHEAD = sizeof(struct chunk) + CHUNK_HEADROOM };
+
+static const uint32_t class_bytes[CHUNK_SIZES] = {
+    2048,
+    CHUNK_OVERHEAD + 16 * 1024,
+    CHUNK_OVERHEAD + CHUNK_MAX,
+};
 /* Free chunks kept per size: enough for a busy turn of the loop, at most ~1.3 MiB in all. */
 static const unsigned class_keep[CHUNK_SIZES] = {64, 16, 16};
 
@@ -11,13 +17,13 @@ void pool_init(struct pool *p, size_t limit)
     *p = (struct pool){.limit = limit};
 }
 
-static void free_down_to(struct pool *p, int class, unsigned keep)
+static void free_down_to(struct pool *p, int kind, unsigned keep)
 {
-    while (p->n_free[class] > keep) {
-        struct chunk *c = p->free[class];
+    while (p->n_free[kind] > keep) {
+        struct chunk *c = p->free[kind];
 
-        p->free[class] = c->next;
-        p->n_free[class]--;
+        p->free[kind] = c->next;
+        p->n_free[kind]--;
         mem_free(c);
     }
 }
@@ -36,30 +42,30 @@ void pool_trim(struct pool *p)
 
 static uint8_t class_for(size_t want)
 {
-    uint8_t class = 0;
+    uint8_t kind = 0;
 
-    while (class < CHUNK_SIZES - 1 && want > class_bytes[class] - sizeof(struct chunk))
-        class ++;
-    return class;
+    while (kind < CHUNK_SIZES - 1 && want > class_bytes[kind] - CHUNK_OVERHEAD)
+        kind++;
+    return kind;
 }
 
 struct chunk *pool_take(struct pool *p, size_t want)
 {
-    uint8_t class = class_for(want);
-    struct chunk *c = p->free[class];
+    uint8_t kind = class_for(want);
+    struct chunk *c = p->free[kind];
 
     if (c != NULL) {
-        p->free[class] = c->next;
-        p->n_free[class]--;
+        p->free[kind] = c->next;
+        p->n_free[kind]--;
     } else {
-        c = mem_alloc(class_bytes[class]);
-        c->class = class;
-        c->size = class_bytes[class] - (uint32_t)sizeof(struct chunk);
+        c = mem_alloc(class_bytes[kind]);
+        c->kind = kind;
+        c->size = class_bytes[kind] - (uint32_t)sizeof(struct chunk);
     }
     c->next = NULL;
-    c->start = 0;
-    c->end = 0;
-    p->held += class_bytes[class];
+    c->start = CHUNK_HEADROOM;
+    c->end = CHUNK_HEADROOM;
+    p->held += class_bytes[kind];
     if (p->held > p->peak)
         p->peak = p->held;
     return c;
@@ -67,14 +73,14 @@ struct chunk *pool_take(struct pool *p, size_t want)
 
 void pool_give(struct pool *p, struct chunk *c)
 {
-    p->held -= class_bytes[c->class];
-    if (p->n_free[c->class] >= class_keep[c->class]) {
+    p->held -= class_bytes[c->kind];
+    if (p->n_free[c->kind] >= class_keep[c->kind]) {
         mem_free(c);
         return;
     }
-    c->next = p->free[c->class];
-    p->free[c->class] = c;
-    p->n_free[c->class]++;
+    c->next = p->free[c->kind];
+    p->free[c->kind] = c;
+    p->n_free[c->kind]++;
 }
 
 bool pool_over(const struct pool *p)

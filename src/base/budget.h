@@ -12,12 +12,20 @@
 /* Three sizes: a token, a TLS record, a full socket read. Whole-chunk sizes, header included. */
 enum { CHUNK_SIZES = 3 };
 
+enum {
+    /* Free bytes before the first one in every chunk: a mux frame's header is written there, so
+     * that header and payload leave as one piece. */
+    CHUNK_HEADROOM = 16,
+    /* What the largest chunk holds: with a 12-byte header four full TLS records. */
+    CHUNK_MAX = 64 * 1024 - 12,
+};
+
 struct chunk {
     struct chunk *next;
     uint32_t size;  /* bytes in data[] */
     uint32_t start; /* first byte not yet consumed */
     uint32_t end;   /* first free byte */
-    uint8_t class;
+    uint8_t kind;
     uint8_t data[];
 };
 

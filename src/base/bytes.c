@@ -53,6 +53,11 @@ const uint8_t *bytes_peek(const struct bytes *q, size_t *len)
     return q->head->data + q->head->start;
 }
 
+uint8_t *bytes_headroom(const struct bytes *q)
+{
+    return q->head->data + q->head->start - CHUNK_HEADROOM;
+}
+
 int bytes_iov(const struct bytes *q, struct iovec *iov, int max)
 {
     int n = 0;

@@ -17,6 +17,8 @@ struct bytes {
 void bytes_append(struct bytes *q, struct pool *p, const void *data, size_t len);
 /* The first contiguous run; *len is 0 when empty. Valid until the next call that changes q. */
 const uint8_t *bytes_peek(const struct bytes *q, size_t *len);
+/* At least CHUNK_HEADROOM writable bytes lie before what bytes_peek returns. */
+uint8_t *bytes_headroom(const struct bytes *q);
 /* Up to `max` runs from the front; returns how many were filled. */
 int bytes_iov(const struct bytes *q, struct iovec *iov, int max);
 /* Drops `len` bytes, at most q->len, from the front. */

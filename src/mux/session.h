@@ -57,7 +57,7 @@ struct mux_stream_events {
 };
 
 /* Where frames go. `room` is asked before each frame: 0 stops the pull. `put` must take everything;
- * a frame is one header call and at most one payload call. */
+ * one call is one whole frame. */
 struct mux_sink {
     size_t (*room)(void *ctx);
     void (*put)(void *ctx, const uint8_t *data, size_t len);

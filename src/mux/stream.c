@@ -301,13 +301,17 @@ static void count_share(const struct mux_stream *s, size_t len)
 
 void stream_put_data(struct mux_stream *s, const struct mux_sink *sink)
 {
+    struct mux_frame f = {.type = MUX_DATA, .id = s->id};
+    uint8_t *frame;
     size_t len;
-    const uint8_t *data = bytes_peek(&s->queue, &len);
 
+    bytes_peek(&s->queue, &len);
     if (len > s->send_window)
         len = s->send_window;
-    session_put_frame(sink, MUX_DATA, 0, s->id, (uint32_t)len);
-    sink->put(sink->ctx, data, len);
+    f.length = (uint32_t)len;
+    frame = bytes_headroom(&s->queue) + CHUNK_HEADROOM - MUX_HEADER_SIZE;
+    mux_frame_put(frame, &f);
+    sink->put(sink->ctx, frame, MUX_HEADER_SIZE + len);
     s->send_window -= (uint32_t)len;
     count_share(s, len);
     s->moved_us = s->session->now_us;

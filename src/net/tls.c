@@ -243,8 +243,13 @@ void tls_flush(struct tls *t)
     if (c == NULL)
         return;
     t->record = NULL;
-    encrypt(t, c->data, c->end);
+    encrypt(t, c->data + c->start, c->end - c->start);
     pool_give(t->pool, c);
+}
+
+static size_t record_used(const struct tls *t)
+{
+    return t->record ? t->record->end - t->record->start : 0;
 }
 
 static size_t fill_record(struct tls *t, const uint8_t *data, size_t len)
@@ -253,12 +258,12 @@ static size_t fill_record(struct tls *t, const uint8_t *data, size_t len)
 
     if (t->record == NULL)
         t->record = pool_take(t->pool, RECORD_SIZE);
-    n = RECORD_SIZE - t->record->end;
+    n = RECORD_SIZE - record_used(t);
     if (n > len)
         n = len;
     memcpy(t->record->data + t->record->end, data, n);
     t->record->end += (uint32_t)n;
-    if (t->record->end == RECORD_SIZE)
+    if (record_used(t) == RECORD_SIZE)
         tls_flush(t);
     return n;
 }
@@ -281,7 +286,7 @@ void tls_write(struct tls *t, const uint8_t *data, size_t len)
 
 size_t tls_pending(const struct tls *t)
 {
-    return t->record ? t->record->end : 0;
+    return record_used(t);
 }
 
 void tls_finish(struct tls *t)
