@@ -384,6 +384,14 @@ static void pong(struct client_session *s, const struct msg_pong *p)
         s->pong_us = s->now_us;
 }
 
+/* An mlgate server that lets a session go for another one says so with a second LoginResp, which
+ * stock frpc ignores. */
+static void dismissed(struct client_session *s, const struct msg_login_resp *r)
+{
+    if (r->error[0] != '\0')
+        end_saying(s, REASON_REPLACED, "the server let this session go: ", r->error);
+}
+
 static void message(void *ctx, struct msg *m)
 {
     struct client_session *s = ctx;
@@ -406,6 +414,9 @@ static void message(void *ctx, struct msg *m)
         break;
     case MSG_PONG:
         pong(s, &m->pong);
+        break;
+    case MSG_LOGIN_RESP:
+        dismissed(s, &m->login_resp);
         break;
     default:
         break; /* known to frp, not for a client in this state: ignored, as frpc does */

@@ -67,6 +67,8 @@ void peer_free(struct peer *p, enum reason why, const char *text)
     struct server *s = p->server;
 
     log_end(p, why, text);
+    if (why == REASON_REPLACED || why == REASON_DISPLACED)
+        server_session_dismiss(p->session, text);
     list_remove(&p->node);
     if (p->logged_in) {
         s->n_peers--;

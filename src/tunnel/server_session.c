@@ -244,6 +244,12 @@ static void answer_login(struct server_session *s, const char *error)
     control_send(&s->control, &m);
 }
 
+void server_session_dismiss(struct server_session *s, const char *why)
+{
+    if (s->logged_in && s->mlgate && !s->ended)
+        answer_login(s, why);
+}
+
 static void refuse_login(struct server_session *s, enum reason why, const char *detail)
 {
     answer_login(s, shown(s, detail, "register control error"));

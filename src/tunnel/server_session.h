@@ -62,6 +62,8 @@ const char *server_session_hostname(const struct server_session *s);
 /* The client is one of ours: it keeps half-closes and resets. */
 bool server_session_mlgate(const struct server_session *s);
 
+/* Tells an mlgate client why its session ends now; a stock one learns nothing, as from frps. */
+void server_session_dismiss(struct server_session *s, const char *why);
 /* error "" confirms. With detailed_errors off the client is told less (as frps). */
 void server_session_answer(struct server_session *s, const char *proxy_name,
                            const char *remote_addr, const char *error);
