@@ -31,7 +31,7 @@ const struct field env_fields[] = {
      AT(token),
      .required = true,
      .secret = true,
-     .example = "SECRET_FRP_TOKEN=correct-horse-battery",
+     .example = "the token of frps.ini as it stands there",
      .help = "The token of the FRP server. It is read as frpc reads it from its INI file."},
     {.name = "SECRET_FRP_TOKEN_FILE",
      .kind = FIELD_TOKEN_FILE,

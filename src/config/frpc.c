@@ -221,13 +221,14 @@ static bool proxy_name_ok(struct loader *l, const struct ini_section *s, const c
 {
     char *where;
 
-    if (value_word(name, NAME_MAX_BYTES))
+    if (value_word(name, NAME_MAX_BYTES) && !is_range(name))
         return true;
     where = ini_where(l->ini, s->line, NULL);
-    problem_add(l->problems, where, name,
-                "a proxy's name must not be blank, have control characters or be longer than 1024 "
-                "bytes",
-                NULL);
+    problem_add(
+        l->problems, where, name,
+        "a proxy's name must not be blank, begin with range:, have control characters or be "
+        "longer than 1024 bytes",
+        NULL);
     mem_free(where);
     return false;
 }

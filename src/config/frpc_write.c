@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "config/file.h"
 #include "config/frpc.h"
+#include "config/problem.h"
 
 /* A text under construction that goes away whole when one value has no spelling. */
 struct page {
@@ -89,8 +90,28 @@ static void add_proxy(struct page *page, const struct proxy_config *proxy)
     add_text(page, "local_ip", proxy->local_ip);
     add_number(page, "local_port", proxy->local_port);
     add_number(page, "remote_port", proxy->remote_port);
-    if (proxy->use_encryption)
-        add_bool(page, "use_encryption", true);
+    /* Said even when it is not used: [a.b] would take it from [a]. */
+    add_bool(page, "use_encryption", proxy->use_encryption);
+}
+
+/* The last word on what was written is the reader's: a value that was harmless where it came from
+ * may name another key here. */
+static bool reads_back(const struct client_config *cfg, const char *text)
+{
+    const struct ini_key *token;
+    struct problems problems;
+    struct ini ini;
+    bool same;
+
+    problems_init(&problems);
+    if (ini_read("frpc.ini", text, strlen(text), NULL, NULL, &ini, &problems) != 0) {
+        problems_free(&problems);
+        return false;
+    }
+    token = ini_key(&ini, ini_section(&ini, "common"), "token");
+    same = strcmp(token ? token->value : "", cfg->token) == 0;
+    ini_free(&ini);
+    return same;
 }
 
 int frpc_render(const struct client_config *cfg, size_t server, char **out)
@@ -101,7 +122,7 @@ int frpc_render(const struct client_config *cfg, size_t server, char **out)
     add_tls(&page, &cfg->tls);
     for (size_t i = 0; i < cfg->n_proxies; i++)
         add_proxy(&page, &cfg->proxies[i]);
-    if (page.broken) {
+    if (page.broken || !reads_back(cfg, page.text)) {
         mem_free_secret(page.text, strlen(page.text));
         return ERR_SYNTAX;
     }

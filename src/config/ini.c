@@ -215,7 +215,10 @@ static int read_flag(struct reader *r, const char *text, size_t len)
 
     if (code != 0)
         return code;
-    code = put_key(r, name, strlen(name), mem_strdup("true"), line);
+    if (name[0] == '\0')
+        code = fail(r, line, "a key needs a name");
+    else
+        code = put_key(r, name, strlen(name), mem_strdup("true"), line);
     secret_free(name);
     return code;
 }
@@ -259,23 +262,38 @@ static int read_lines(struct reader *r)
     return code;
 }
 
-/* %(key)s is a reference when the key exists; frp then puts its value there. */
-static bool is_reference(const struct ini *ini, const struct ini_section *s,
-                         const struct ini_key *key)
+static const struct ini_key *own_key(const struct ini_section *section, const char *name)
 {
-    const char *open = strstr(key->value, "%(");
-    const char *close = open ? strstr(open, ")s") : NULL;
-    const struct ini_key *target;
-    char *name;
+    for (size_t i = 0; i < section->n_keys; i++)
+        if (strcmp(section->keys[i].name, name) == 0)
+            return &section->keys[i];
+    return NULL;
+}
 
-    if (close == NULL || close == open + 2)
-        return false;
-    name = mem_strndup(open + 2, (size_t)(close - open - 2));
-    target = ini_key(ini, s, name);
+static bool names_a_key(const struct ini *ini, const struct ini_section *s,
+                        const struct ini_key *key, const char *text, size_t len)
+{
+    char *name = mem_strndup(text, len);
+    const struct ini_key *target = ini_key(ini, s, name);
+
     if (target == NULL || target == key)
-        target = ini_key(ini, &ini->sections[0], name);
+        target = own_key(&ini->sections[0], name);
     secret_free(name);
     return target != NULL;
+}
+
+/* %(key)s is a reference when the key exists; frp then puts its value there. */
+static bool has_reference(const struct ini *ini, const struct ini_section *s,
+                          const struct ini_key *key)
+{
+    const char *at = key->value;
+    const char *name;
+    size_t len;
+
+    while ((name = ini_reference(&at, &len)) != NULL)
+        if (names_a_key(ini, s, key, name, len))
+            return true;
+    return false;
 }
 
 static int check_references(struct reader *r)
@@ -284,7 +302,7 @@ static int check_references(struct reader *r)
 
     for (size_t i = 0; i < ini->n_sections; i++)
         for (size_t k = 0; k < ini->sections[i].n_keys; k++)
-            if (is_reference(ini, &ini->sections[i], &ini->sections[i].keys[k]))
+            if (has_reference(ini, &ini->sections[i], &ini->sections[i].keys[k]))
                 return fail(r, ini->sections[i].keys[k].line,
                             "the value has a reference %(key)s, which is not served: write the "
                             "value itself");
@@ -359,14 +377,6 @@ const struct ini_section *ini_section(const struct ini *ini, const char *name)
     size_t i = find_section(ini, name, strlen(name));
 
     return i < ini->n_sections ? &ini->sections[i] : NULL;
-}
-
-static const struct ini_key *own_key(const struct ini_section *section, const char *name)
-{
-    for (size_t i = 0; i < section->n_keys; i++)
-        if (strcmp(section->keys[i].name, name) == 0)
-            return &section->keys[i];
-    return NULL;
 }
 
 const struct ini_key *ini_key(const struct ini *ini, const struct ini_section *section,

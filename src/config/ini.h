@@ -73,6 +73,8 @@ int ini_decode(const char *text, size_t len, char **out, bool *unquoted);
 /* The other way: a text that frp reads as exactly `value`, the caller's, or NULL when there is none
  * (line breaks, templates). */
 char *ini_encode(const char *value);
+/* The name in the next %(name)s of the text, or NULL. *at starts at the text and is moved. */
+const char *ini_reference(const char **at, size_t *len);
 /* Takes white space, as Unicode and Go see it, from both ends. */
 void ini_trim(const char **text, size_t *len);
 

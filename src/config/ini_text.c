@@ -84,6 +84,19 @@ bool ini_surrounded(const char *text, size_t len)
     return memchr(text + 1, text[0], len - 1) == text + len - 1;
 }
 
+const char *ini_reference(const char **at, size_t *len)
+{
+    const char *open;
+
+    while ((open = strstr(*at, "%(")) != NULL) {
+        *at = open + 2;
+        *len = strcspn(*at, ")");
+        if (*len > 0 && strncmp(*at + *len, ")s", 2) == 0)
+            return *at;
+    }
+    return NULL;
+}
+
 int ini_decode(const char *text, size_t len, char **out, bool *unquoted)
 {
     size_t quote;
@@ -91,7 +104,8 @@ int ini_decode(const char *text, size_t len, char **out, bool *unquoted)
 
     *unquoted = false;
     ini_trim_left(&text, &len);
-    quote = ini_quote_len(text, len);
+    /* In a file a line break follows, which makes an opening quote of three that stand alone. */
+    quote = len == 3 && memcmp(text, "\"\"\"", 3) == 0 ? 3 : ini_quote_len(text, len);
     if (quote > 0) {
         end = ini_last_quote(text + quote, len - quote, text, quote);
         if (end == NULL)

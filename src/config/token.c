@@ -9,14 +9,6 @@
 #include "config/ini.h"
 #include "config/value.h"
 
-/* frpc's reader would put the value of another key in the place of %(key)s. */
-static bool has_reference(const char *text)
-{
-    const char *open = strstr(text, "%(");
-
-    return open != NULL && strstr(open, ")s") != NULL;
-}
-
 static const char *decode_rule(int code)
 {
     if (code == ERR_TYPE)
@@ -37,13 +29,16 @@ static const char *check_raw(const char *text, size_t len)
 
 static const char *check_decoded(const char *token)
 {
+    const char *at = token;
+    size_t len;
+
     if (*token == '\0')
         return "must not be empty";
     if (!value_is_printable(token))
         return "must not contain control characters or line breaks";
     if (strstr(token, "{{") != NULL)
         return "must not contain {{ : frpc reads it as the start of a template";
-    if (has_reference(token))
+    if (ini_reference(&at, &len) != NULL)
         return "must not contain %(...)s : frpc reads it as a reference to another key";
     return NULL;
 }
