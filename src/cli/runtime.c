@@ -22,6 +22,25 @@ static void raise_descriptors(struct log *log)
                  (unsigned long)limit.rlim_cur);
 }
 
+void runtime_stop(struct runtime *r)
+{
+    if (r->stopping)
+        return;
+    r->stopping = true;
+    uv_close((uv_handle_t *)&r->term, NULL); /* the second signal gets the default: the end */
+    uv_close((uv_handle_t *)&r->intr, NULL);
+    if (r->stop != NULL)
+        r->stop(r->ctx);
+}
+
+static void signalled(uv_signal_t *handle, int number)
+{
+    struct runtime *r = handle->data;
+
+    log_info(r->log, "%s: stopping", number == SIGINT ? "interrupted" : "asked to stop");
+    runtime_stop(r);
+}
+
 void runtime_init(struct runtime *r, const char *tag, enum log_level level, size_t memory_limit)
 {
     *r = (struct runtime){0};
@@ -34,32 +53,14 @@ void runtime_init(struct runtime *r, const char *tag, enum log_level level, size
     uv_signal_init(&r->loop, &r->intr);
     r->term.data = r;
     r->intr.data = r;
-}
-
-void runtime_stop(struct runtime *r)
-{
-    if (r->stopping)
-        return;
-    r->stopping = true;
-    uv_close((uv_handle_t *)&r->term, NULL); /* the second signal gets the default: the end */
-    uv_close((uv_handle_t *)&r->intr, NULL);
-    r->stop(r->ctx);
-}
-
-static void signalled(uv_signal_t *handle, int number)
-{
-    struct runtime *r = handle->data;
-
-    log_info(r->log, "%s: stopping", number == SIGINT ? "interrupted" : "asked to stop");
-    runtime_stop(r);
+    uv_signal_start(&r->term, signalled, SIGTERM);
+    uv_signal_start(&r->intr, signalled, SIGINT);
 }
 
 void runtime_run(struct runtime *r, void (*stop)(void *ctx), void *ctx)
 {
     r->stop = stop;
     r->ctx = ctx;
-    uv_signal_start(&r->term, signalled, SIGTERM);
-    uv_signal_start(&r->intr, signalled, SIGINT);
     uv_run(&r->loop, UV_RUN_DEFAULT);
 }
 
