@@ -178,10 +178,17 @@ static void finish_if_drained(struct conn *c)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
+/* Plain bytes of a user or service are likely to be queued for a carrier as they are. */
 static void lend_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct conn *c = handle->data;
 
+    if (c->tls == NULL) {
+        struct chunk *chunk = pool_lend(net_pool(c->net));
+
+        *buf = uv_buf_init((char *)chunk->data + chunk->start, CHUNK_MAX);
+        return;
+    }
     buf->base = (char *)c->net->read_buffer;
     buf->len = NET_READ_SIZE;
 }
@@ -190,7 +197,8 @@ static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 
 static void pace_reading(struct conn *c)
 {
-    bool want = c->phase <= PHASE_LINGERING && !c->eof && c->unconsumed < CONN_READ_WINDOW;
+    size_t limit = c->reading ? CONN_READ_WINDOW : CONN_READ_WINDOW / 2;
+    bool want = c->phase <= PHASE_LINGERING && !c->eof && c->unconsumed < limit;
 
     if (want == c->reading || c->phase == PHASE_CONNECTING || c->phase == PHASE_CLOSING)
         return;
@@ -274,10 +282,8 @@ static void ended(struct conn *c)
         tell(c, STREAM_EOF, NULL, 0);
 }
 
-static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void take_in(struct conn *c, ssize_t n, const uv_buf_t *buf)
 {
-    struct conn *c = stream->data;
-
     if (n == 0 || c->phase == PHASE_CLOSING || c->failed != REASON_NONE)
         return;
     if (n == UV_EOF) {
@@ -294,6 +300,14 @@ static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     } else {
         deliver(c, (const uint8_t *)buf->base, (size_t)n);
     }
+}
+
+static void received(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct conn *c = stream->data;
+
+    take_in(c, n, buf);
+    pool_end_loan(net_pool(c->net));
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */
@@ -377,14 +391,26 @@ void conn_flush(struct conn *c)
     finish_if_drained(c);
 }
 
+/* A refused handshake: OpenSSL has queued the alert that tells the peer why. It fits into an empty
+ * socket buffer; nothing waits for one that does not take it. */
+static void send_alert(struct conn *c)
+{
+    bool refused = c->failed == REASON_TLS_FAILED || c->failed == REASON_TLS_UNTRUSTED;
+
+    if (refused && c->request == NULL && c->out.len > 0)
+        try_queue(c);
+}
+
 static void flush_task(struct net_task *t)
 {
     struct conn *c = LIST_ENTRY(t, struct conn, task);
 
-    if (c->failed != REASON_NONE)
+    if (c->failed != REASON_NONE) {
+        send_alert(c);
         report_failure(c);
-    else
+    } else {
         conn_flush(c);
+    }
 }
 
 size_t conn_queued(const struct conn *c)

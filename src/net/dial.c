@@ -83,6 +83,15 @@ static void note(struct dial *d, enum reason why, const char *detail)
              detail[0] ? ": " : "", detail);
 }
 
+static const char *detail_of(const struct conn *c, enum reason why)
+{
+    if (why == REASON_TLS_FAILED || why == REASON_TLS_UNTRUSTED)
+        return conn_tls_error(c);
+    if (why == REASON_PEER_CLOSED || why == REASON_PEER_RESET)
+        return "closed during the TLS handshake: does this port speak frp with TLS?";
+    return "";
+}
+
 static void on_conn(struct stream *s, enum stream_event event, const uint8_t *data, size_t len)
 {
     struct dial *d = s->owner;
@@ -91,12 +100,7 @@ static void on_conn(struct stream *s, enum stream_event event, const uint8_t *da
     if (event == STREAM_OPEN) {
         finish(d, c);
     } else if (event == STREAM_CLOSED) {
-        note(d, s->why,
-             s->why == REASON_TLS_FAILED || s->why == REASON_TLS_UNTRUSTED
-                 ? conn_tls_error(c)
-                 : (s->why == REASON_PEER_CLOSED ? "closed during the TLS handshake: "
-                                                   "does this port speak frp with TLS?"
-                                                 : ""));
+        note(d, s->why, detail_of(c, s->why));
         d->conn = NULL;
         try_next(d);
     }
