@@ -63,6 +63,7 @@ struct client {
     unsigned ticks;
     struct sockaddr_storage last_good;
     uint64_t sessions;
+    uint64_t sessions_before; /* `sessions` when the present connection began */
     struct reason_counts sessions_ended;
     bool ready;
     bool was_logged_in; /* ever: login_fail_exit speaks of the first only */
@@ -227,11 +228,21 @@ static void failed(struct client *c, enum reason why, const char *text)
     schedule_retry(c, why, text);
 }
 
+/* frps answers a login that it cannot read, such as a plain one where it demands TLS, by hanging
+ * up. */
+static bool hung_up(enum reason why)
+{
+    return why == REASON_PEER_CLOSED || why == REASON_PEER_RESET;
+}
+
 static void carrier_ended(void *ctx, enum reason why, const char *text)
 {
     struct client *c = ctx;
     bool was_ready = c->ready;
 
+    if (hung_up(why) && c->sessions_before == c->sessions)
+        text = "the server hung up instead of answering the login: TLS demanded, wrong tcp_mux, or "
+               "not an frp server";
     end_session(c);
     if (was_ready)
         log_warn(c->log, "session lost: %s (%s)", text, reason_name(why));
@@ -340,6 +351,7 @@ static void begin_session(struct client *c, struct conn *conn)
         .hostname = c->hostname, .run_id = c->last_run_id, .arch = c->arch};
 
     c->state = CLIENT_SESSION;
+    c->sessions_before = c->sessions;
     c->reserve_since_us = 0;
     c->acked = 0;
     c->progress_us = net_now_us();
