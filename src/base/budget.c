@@ -10,7 +10,7 @@ static const uint32_t class_bytes[CHUNK_SIZES] = {
     CHUNK_OVERHEAD + CHUNK_MAX,
 };
 /* Free chunks kept per size: enough for a busy turn of the loop, at most ~1.3 MiB in all. */
-static const unsigned class_keep[CHUNK_SIZES] = {64, 16, 16};
+static const unsigned class_keep[CHUNK_SIZES] = {64, 16, 8};
 
 void pool_init(struct pool *p, size_t limit)
 {
@@ -81,6 +81,20 @@ void pool_give(struct pool *p, struct chunk *c)
     c->next = p->free[c->kind];
     p->free[c->kind] = c;
     p->n_free[c->kind]++;
+}
+
+struct chunk *pool_lend(struct pool *p)
+{
+    pool_end_loan(p);
+    p->lent = pool_take(p, CHUNK_MAX);
+    return p->lent;
+}
+
+void pool_end_loan(struct pool *p)
+{
+    if (p->lent != NULL)
+        pool_give(p, p->lent);
+    p->lent = NULL;
 }
 
 bool pool_over(const struct pool *p)

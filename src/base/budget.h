@@ -16,8 +16,8 @@ enum {
     /* Free bytes before the first one in every chunk: a mux frame's header is written there, so
      * that header and payload leave as one piece. */
     CHUNK_HEADROOM = 16,
-    /* What the largest chunk holds: with a 12-byte header four full TLS records. */
-    CHUNK_MAX = 64 * 1024 - 12,
+    /* What the largest chunk holds: with a 12-byte header eight full TLS records. */
+    CHUNK_MAX = 128 * 1024 - 12,
 };
 
 struct chunk {
@@ -32,9 +32,10 @@ struct chunk {
 struct pool {
     struct chunk *free[CHUNK_SIZES];
     unsigned n_free[CHUNK_SIZES];
-    size_t held;  /* bytes of all chunks handed out, capacity included */
-    size_t peak;  /* highest value of held */
-    size_t limit; /* 0: none */
+    struct chunk *lent; /* see pool_lend */
+    size_t held;        /* bytes of all chunks handed out, capacity included */
+    size_t peak;        /* highest value of held */
+    size_t limit;       /* 0: none */
 };
 
 void pool_init(struct pool *p, size_t limit);
@@ -43,6 +44,12 @@ void pool_clear(struct pool *p);
 /* An empty chunk with room for `want` bytes, or of the largest size when `want` exceeds it. */
 struct chunk *pool_take(struct pool *p, size_t want);
 void pool_give(struct pool *p, struct chunk *c);
+/* A read into memory that need not be copied again: the reader fills the chunk that pool_lend
+ * returns, from its first free byte on, and shows the bytes around; whoever queues most of a chunk
+ * (bytes_append) takes the chunk itself. pool_end_loan takes it back when nobody did. One loan at a
+ * time. */
+struct chunk *pool_lend(struct pool *p);
+void pool_end_loan(struct pool *p);
 /* Gives half of the free chunks back to the heap: called now and then, so that memory follows load
  * down too. */
 void pool_trim(struct pool *p);

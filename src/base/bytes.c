@@ -22,11 +22,26 @@ static void push(struct bytes *q, struct chunk *c)
     q->held += c->size;
 }
 
+/* Bytes that fill most of a chunk on loan are queued by taking the chunk. */
+static bool take_loan(struct bytes *q, struct pool *p, const uint8_t *data, size_t len)
+{
+    struct chunk *c = p->lent;
+
+    if (c == NULL || data != c->data + c->start || len < c->size / 2)
+        return false;
+    p->lent = NULL;
+    c->end = c->start + (uint32_t)len;
+    push(q, c);
+    return true;
+}
+
 void bytes_append(struct bytes *q, struct pool *p, const void *data, size_t len)
 {
     const uint8_t *from = data;
 
     q->len += len;
+    if (take_loan(q, p, from, len))
+        return;
     if (len > 0 && q->tail != NULL) {
         size_t n = chunk_fill(q->tail, from, len);
 

@@ -537,6 +537,12 @@ static const struct stream_ops conn_ops = {
     .held = op_held,
 };
 
+void conn_drop_lingering(struct net *n)
+{
+    while (!list_empty(&n->lingering))
+        drop(LIST_ENTRY(n->lingering.next, struct conn, lingering));
+}
+
 void conn_linger_tick(struct net *n)
 {
     uint64_t now = net_now_us();

@@ -23,7 +23,7 @@ enum {
     /* A socket stops being read while this many delivered bytes are not consumed. */
     CONN_READ_WINDOW = 512 * 1024,
     /* conn_push is welcome while less than this waits in our own queue. */
-    CONN_PUSH_LIMIT = 192 * 1024,
+    CONN_PUSH_LIMIT = 160 * 1024,
     /* TCP_NOTSENT_LOWAT of carriers: what waits unsent in the kernel, where nothing can overtake.
      */
     CONN_NOTSENT_LOWAT = 128 * 1024,

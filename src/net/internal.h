@@ -8,7 +8,7 @@ enum {
     /* One read of a socket takes at most this; the buffer is shared by the loop's connections. */
     NET_READ_SIZE = 256 * 1024,
     /* Plaintext of several TLS records is handed up at once. */
-    NET_PLAIN_SIZE = 128 * 1024,
+    NET_PLAIN_SIZE = 256 * 1024,
 };
 
 struct net {
@@ -28,5 +28,6 @@ struct net {
 void net_linger_start(struct net *n);
 /* conn.c */
 void conn_linger_tick(struct net *n);
+void conn_drop_lingering(struct net *n);
 
 #endif

@@ -20,7 +20,7 @@ struct net_task {
 
 /* `loop` and `log` (may be NULL) must outlive the net; `memory_limit` is the pool's (0: none). */
 struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit);
-/* Stops its handles; call before the last uv_run, and net_free after it. */
+/* Ends what still drains and stops its handles; call before the last uv_run, and net_free after. */
 void net_stop(struct net *n);
 void net_free(struct net *n);
 
