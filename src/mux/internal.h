@@ -111,6 +111,9 @@ void stream_put_data(struct mux_stream *s, const struct mux_sink *sink);
 void session_enter(struct mux_session *m);
 void session_leave(struct mux_session *m);
 void session_output_due(struct mux_session *m);
+/* A stream took its output with it. The owner was told of output and may find none when it comes,
+ * so it is told anew of the next. */
+void session_output_gone(struct mux_session *m);
 int session_fail(struct mux_session *m, const char *why);
 void session_put_frame(const struct mux_sink *sink, uint8_t type, uint16_t flags, uint32_t id,
                        uint32_t length);

@@ -97,6 +97,12 @@ void session_output_due(struct mux_session *m)
     m->events->output(m->ctx);
 }
 
+void session_output_gone(struct mux_session *m)
+{
+    if (!mux_has_output(m))
+        m->output_said = false;
+}
+
 int session_fail(struct mux_session *m, const char *why)
 {
     if (m->error == NULL)
@@ -383,8 +389,7 @@ void mux_output(struct mux_session *m, const struct mux_sink *sink)
     session_enter(m);
     while (!m->closed && sink->room(sink->ctx) > 0 && put_one(m, sink))
         ;
-    if (!mux_has_output(m))
-        m->output_said = false;
+    session_output_gone(m);
     session_leave(m);
 }
 

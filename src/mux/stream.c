@@ -118,6 +118,7 @@ void stream_forget(struct mux_stream *s)
     if (m->body == s)
         m->body = NULL;
     list_push(&m->dead, &s->turn);
+    session_output_gone(m);
 }
 
 static void forget_if_over(struct mux_stream *s)
