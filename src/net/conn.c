@@ -613,6 +613,8 @@ static void connected(uv_connect_t *req, int status)
         if (c->tls != NULL)
             decrypt(c, NULL, 0); /* no input yet: makes the ClientHello */
     }
+    if (c->phase == PHASE_CLOSING)
+        return; /* STREAM_OPEN may have been the owner's moment to leave */
     pace_reading(c);
     net_soon(c->net, &c->task);
 }
