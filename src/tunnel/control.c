@@ -86,6 +86,10 @@ int control_send(struct control *c, const struct msg *m)
 
     if (c->stream == NULL)
         return ERR_NOTNOW;
+    if (mux_queued(c->stream) > CONTROL_QUEUE_MAX) {
+        fail(c, ERR_NOTNOW);
+        return ERR_NOTNOW;
+    }
     rc = msg_encode(m, frame, sizeof(frame), &len);
     if (rc != ERR_OK)
         return rc;

@@ -12,6 +12,12 @@
 #include "proto/cipher.h"
 #include "proto/frame.h"
 
+enum {
+    /* What may wait for the peer to read: 65,536 users at once make 0.7 MiB of messages. Then the
+     * connection is given up, because an answer to each message could fill the memory. */
+    CONTROL_QUEUE_MAX = 1024 * 1024,
+};
+
 /* Where unpredictable bytes come from: the system's generator, or a script in tests. */
 struct randomness {
     void (*fill)(void *ctx, uint8_t *out, size_t len);
@@ -25,7 +31,8 @@ struct control {
     struct cipher *write_cipher; /* NULL: clear */
     bool ended;                  /* stop decoding: the owner is closing */
     void (*message)(void *ctx, struct msg *m);
-    /* What arrived is not frp's protocol; `code` of enum err. The last call. */
+    /* What arrived is not frp's protocol (`code` of enum err), or ERR_NOTNOW: the peer reads
+     * nothing of what it is sent. The last call. */
     void (*broken)(void *ctx, int code);
     void *ctx;
 };
@@ -36,7 +43,8 @@ void control_init(struct control *c, struct mux_stream *stream,
 /* Takes received bytes, all of them; a message handler that switches the cipher on affects the very
  * next byte, as frp does. */
 void control_input(struct control *c, const uint8_t *data, size_t len);
-/* ERR_LIMIT when the message does not fit a frame (nothing is sent), ERR_NOTNOW without stream. */
+/* ERR_LIMIT when the message does not fit a frame (nothing is sent), ERR_NOTNOW without stream or
+ * when CONTROL_QUEUE_MAX is reached (`broken` is told). */
 int control_send(struct control *c, const struct msg *m);
 /* 0 or ERR_CRYPTO. */
 int control_encrypt_reads(struct control *c, const uint8_t key[CIPHER_KEY_LEN]);

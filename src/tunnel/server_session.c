@@ -87,8 +87,7 @@ static const char *shown(const struct server_session *s, const char *detail, con
     return s->cfg->detailed_errors ? detail : plain;
 }
 
-/* ---- work connections -------------------------------------------------------------------------
- */
+/* ---- work connections ----------------------------------------------------------------------- */
 
 static void ask_for_work(struct server_session *s)
 {
@@ -199,11 +198,12 @@ static void pool_reset(void *ctx, struct mux_stream *m, enum reason why)
     leave_pool(ctx);
 }
 
-static bool work_proven(const struct server_session *s, const struct msg_new_work_conn *w)
+/* The key that messages other than the login carry while their scope is on. */
+static bool proven(const struct server_session *s, unsigned scope, const char *key,
+                   int64_t timestamp)
 {
-    return !(s->cfg->scopes & SCOPE_NEW_WORK_CONNS) ||
-           auth_verify(w->privilege_key, s->cfg->token, strlen(s->cfg->token), w->timestamp) ==
-               ERR_OK;
+    return !(s->cfg->scopes & scope) ||
+           auth_verify(key, s->cfg->token, strlen(s->cfg->token), timestamp) == ERR_OK;
 }
 
 /* Only the login's own connection brings work connections: a run_id alone proves nothing. */
@@ -213,7 +213,7 @@ static void work_arrived(struct server_session *s, struct mux_stream *stream,
     char text[ERROR_SIZE];
     char safe[RUN_ID_SIZE];
 
-    if (!work_proven(s, w)) {
+    if (!proven(s, SCOPE_NEW_WORK_CONNS, w->privilege_key, w->timestamp)) {
         refuse_work(stream, shown(s, "token in NewWorkConn doesn't match token from configuration",
                                   "invalid NewWorkConn"));
         return;
@@ -228,8 +228,7 @@ static void work_arrived(struct server_session *s, struct mux_stream *stream,
     refuse_work(stream, shown(s, text, "invalid NewWorkConn"));
 }
 
-/* ---- login ------------------------------------------------------------------------------------
- */
+/* ---- login ---------------------------------------------------------------------------------- */
 
 static void answer_login(struct server_session *s, const char *error)
 {
@@ -257,17 +256,25 @@ static void refuse_login(struct server_session *s, enum reason why, const char *
     end(s, why, detail);
 }
 
+/* How far a login is ahead of the server's clock. Saturates: the client may say anything. */
+static int64_t skew_of(int64_t timestamp, int64_t wall_s)
+{
+    int64_t skew;
+
+    if (!__builtin_sub_overflow(timestamp, wall_s, &skew) && skew != INT64_MIN)
+        return skew;
+    return timestamp < wall_s ? -INT64_MAX : INT64_MAX;
+}
+
 /* Stock clients prove themselves with a key over a timestamp that could be replayed for ever: only
  * a recent one is taken. The text names the skew, because a wrong clock is an honest mistake. */
 static bool clock_fits(struct server_session *s, const struct msg_login *l)
 {
+    int64_t skew = skew_of(l->timestamp, s->wall_s);
     int64_t limit = s->cfg->login_max_skew_s;
     char text[ERROR_SIZE];
-    int64_t skew;
 
-    if (limit <= 0)
-        return true;
-    if (!__builtin_sub_overflow(l->timestamp, s->wall_s, &skew) && skew <= limit && skew >= -limit)
+    if (limit <= 0 || (skew <= limit && skew >= -limit))
         return true;
     snprintf(text, sizeof(text),
              "the login's clock is %lld s %s the server's, more than the %d s allowed: set the "
@@ -318,21 +325,13 @@ static void login_arrived(struct server_session *s, const struct msg_login *l)
         accept_login(s, l);
 }
 
-/* ---- control messages -------------------------------------------------------------------------
- */
-
-static bool ping_proven(const struct server_session *s, const struct msg_ping *p)
-{
-    return !(s->cfg->scopes & SCOPE_HEARTBEATS) ||
-           auth_verify(p->privilege_key, s->cfg->token, strlen(s->cfg->token), p->timestamp) ==
-               ERR_OK;
-}
+/* ---- control messages ----------------------------------------------------------------------- */
 
 static void ping_arrived(struct server_session *s, const struct msg_ping *p)
 {
     struct msg m = {.type = MSG_PONG};
 
-    if (!ping_proven(s, p))
+    if (!proven(s, SCOPE_HEARTBEATS, p->privilege_key, p->timestamp))
         m.pong.error =
             shown(s, "token in heartbeat doesn't match token from configuration", "invalid ping");
     control_send(&s->control, &m);
@@ -378,6 +377,8 @@ static void message(void *ctx, struct msg *m)
 
 static void broken(void *ctx, int code)
 {
+    if (code == ERR_NOTNOW)
+        end(ctx, REASON_LIMIT, "the client reads none of the answers to its messages");
     end(ctx, REASON_PROTOCOL, "control bytes that are not frp messages");
 }
 
@@ -403,8 +404,7 @@ static void control_reset(void *ctx, struct mux_stream *m, enum reason why)
         "the client's control connection ended");
 }
 
-/* ---- first messages ---------------------------------------------------------------------------
- */
+/* ---- first messages ------------------------------------------------------------------------- */
 
 static void forget_fresh(struct fresh *f)
 {
@@ -490,8 +490,7 @@ bool server_session_opened(struct server_session *s, struct mux_stream *stream)
     return true;
 }
 
-/* ---- time and life ----------------------------------------------------------------------------
- */
+/* ---- time and life -------------------------------------------------------------------------- */
 
 static void tick_fresh(struct server_session *s)
 {
@@ -574,8 +573,6 @@ bool server_session_mlgate(const struct server_session *s)
 
 void server_session_free(struct server_session *s)
 {
-    struct list *node;
-
     if (s == NULL)
         return;
     s->ended = true;
@@ -591,7 +588,7 @@ void server_session_free(struct server_session *s)
         mux_release(f->stream);
         leave_pool(f);
     }
-    while ((node = list_pop(&s->wants)) != NULL)
+    while (list_pop(&s->wants) != NULL)
         ;
     if (s->control.stream != NULL)
         mux_release(s->control.stream);
