@@ -8,32 +8,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proto/auth.h"
+#include "tunnel/registration.h"
 #include "tunnel/version.h"
 
 enum {
     LOGIN_TIMEOUT_US = 10 * 1000 * 1000,
-    /* frp asks again for a proxy that was not answered after 20 s. */
-    ANSWER_TIMEOUT_US = 20 * 1000 * 1000,
-    /* A refused proxy: first soon (a restarted client may be a moment early), then slower. */
-    RETRY_FIRST_US = 1000 * 1000,
-    RETRY_MAX_US = 60 * 1000 * 1000,
     /* Idle work connections we are willing to keep; a stock server keeps at most 15, ours asks for
      * one per waiting user. */
     MAX_IDLE_WORK = 2048,
     TEXT_SIZE = 400,
-};
-
-enum proxy_state {
-    PROXY_WAIT_RETRY = 0, /* not asked for until retry_at */
-    PROXY_ASKED = 1,
-    PROXY_CONFIRMED = 2,
-};
-
-struct proxy {
-    char *wire_name; /* with the user's prefix */
-    enum proxy_state state;
-    uint64_t at_us;      /* asked at, or retry at */
-    uint64_t backoff_us; /* the last wait after a refusal */
 };
 
 /* A work connection that waits for StartWorkConn. */
@@ -54,7 +37,7 @@ struct client_session {
     struct client_identity who; /* strings owned */
     char run_id[64];
     uint8_t key[CIPHER_KEY_LEN];
-    struct proxy *proxies;
+    struct registration proxies;
     struct list idle;
     unsigned n_idle;
     unsigned owed; /* work connections asked for that could not be opened yet */
@@ -99,8 +82,7 @@ static void end_saying(struct client_session *s, enum reason why, const char *ou
     end(s, why, text);
 }
 
-/* ---- login ------------------------------------------------------------------------------------
- */
+/* ---- login ---------------------------------------------------------------------------------- */
 
 static void send_login(struct client_session *s)
 {
@@ -126,7 +108,11 @@ static void send_login(struct client_session *s)
         end(s, REASON_PROTOCOL, "the login does not fit into a message: is `user` too long?");
 }
 
-static void tick_proxies(struct client_session *s);
+static void ask_proxies(struct client_session *s)
+{
+    if (registration_tick(&s->proxies, s->now_us) != ERR_OK)
+        end(s, REASON_PROTOCOL, "a proxy's name is too long for a message");
+}
 
 static void login_refused(struct client_session *s, const char *error)
 {
@@ -155,112 +141,10 @@ static void login_answered(struct client_session *s, const struct msg_login_resp
     s->logged_in = true;
     s->pong_us = s->now_us;
     s->events->logged_in(s->ctx, s->run_id, r->version, r->mlgate[0] != '\0');
-    tick_proxies(s); /* none was asked for yet: all are due */
+    ask_proxies(s);
 }
 
-/* ---- proxies ----------------------------------------------------------------------------------
- */
-
-static void ask_proxy(struct client_session *s, size_t i)
-{
-    const struct proxy_config *p = &s->cfg->proxies[i];
-    struct msg m = {.type = MSG_NEW_PROXY};
-
-    m.new_proxy = (struct msg_new_proxy){
-        .proxy_name = s->proxies[i].wire_name,
-        .proxy_type = "tcp",
-        .use_encryption = p->use_encryption,
-        .remote_port = p->remote_port,
-    };
-    s->proxies[i].state = PROXY_ASKED;
-    s->proxies[i].at_us = s->now_us;
-    if (control_send(&s->control, &m) != ERR_OK)
-        end(s, REASON_PROTOCOL, "a proxy's name is too long for a message");
-}
-
-static void close_proxy(struct client_session *s, size_t i)
-{
-    struct msg m = {.type = MSG_CLOSE_PROXY};
-
-    m.close_proxy.proxy_name = s->proxies[i].wire_name;
-    control_send(&s->control, &m);
-    s->proxies[i].state = PROXY_WAIT_RETRY;
-}
-
-static size_t find_proxy(const struct client_session *s, const char *wire_name)
-{
-    size_t i = 0;
-
-    while (i < s->cfg->n_proxies && strcmp(s->proxies[i].wire_name, wire_name) != 0)
-        i++;
-    return i;
-}
-
-/* All share one fate: whoever is registered already is taken back, and all are asked for together
- * at the refused one's next try. */
-static void share_fate(struct client_session *s, size_t refused)
-{
-    for (size_t i = 0; i < s->cfg->n_proxies; i++) {
-        if (i == refused)
-            continue;
-        if (s->proxies[i].state != PROXY_WAIT_RETRY)
-            close_proxy(s, i);
-        s->proxies[i].at_us = s->proxies[refused].at_us;
-    }
-}
-
-static void proxy_refused(struct client_session *s, size_t i)
-{
-    struct proxy *p = &s->proxies[i];
-
-    p->backoff_us = p->backoff_us == 0 ? RETRY_FIRST_US : p->backoff_us * 2;
-    if (p->backoff_us > RETRY_MAX_US)
-        p->backoff_us = RETRY_MAX_US;
-    p->state = PROXY_WAIT_RETRY;
-    p->at_us = s->now_us + p->backoff_us;
-    if (s->cfg->fate_shared)
-        share_fate(s, i);
-}
-
-static void proxy_answered(struct client_session *s, const struct msg_new_proxy_resp *r)
-{
-    size_t i = find_proxy(s, r->proxy_name);
-
-    if (i == s->cfg->n_proxies || s->proxies[i].state != PROXY_ASKED)
-        return; /* as frp: an answer nobody waits for is ignored */
-    if (r->error[0] == '\0') {
-        s->proxies[i].state = PROXY_CONFIRMED;
-        s->proxies[i].backoff_us = 0;
-    } else {
-        proxy_refused(s, i);
-    }
-    s->events->proxy(s->ctx, i, r->remote_addr, r->error);
-}
-
-bool client_session_ready(const struct client_session *s)
-{
-    if (!s->logged_in || s->ended)
-        return false;
-    for (size_t i = 0; i < s->cfg->n_proxies; i++)
-        if (s->proxies[i].state != PROXY_CONFIRMED)
-            return false;
-    return true;
-}
-
-static void tick_proxies(struct client_session *s)
-{
-    for (size_t i = 0; i < s->cfg->n_proxies && !s->ended; i++) {
-        const struct proxy *p = &s->proxies[i];
-
-        if (p->state == PROXY_WAIT_RETRY && s->now_us >= p->at_us)
-            ask_proxy(s, i);
-        else if (p->state == PROXY_ASKED && s->now_us - p->at_us > ANSWER_TIMEOUT_US)
-            ask_proxy(s, i);
-    }
-}
-
-/* ---- work connections -------------------------------------------------------------------------
- */
+/* ---- work connections ----------------------------------------------------------------------- */
 
 static void forget_work(struct idle_work *w)
 {
@@ -313,31 +197,19 @@ static void work_asked(struct client_session *s)
     open_owed(s);
 }
 
-/* The proxy that a user of ours arrived for, or n_proxies: unknown, or taken back by us. A proxy
- * whose confirmation is still on its way counts: the server listens before it answers. */
-static size_t proxy_for_work(const struct client_session *s, const struct msg *m)
-{
-    size_t i;
-
-    if (m->type != MSG_START_WORK_CONN || m->is_null)
-        return s->cfg->n_proxies;
-    i = find_proxy(s, m->start_work_conn.proxy_name);
-    if (i < s->cfg->n_proxies && s->proxies[i].state == PROXY_WAIT_RETRY)
-        return s->cfg->n_proxies;
-    return i;
-}
-
 static void work_started(struct idle_work *w, const struct msg *m, const uint8_t *early, size_t len)
 {
     struct client_session *s = w->session;
     struct mux_stream *stream = w->stream;
-    size_t i = proxy_for_work(s, m);
+    size_t i = registration_of_user(&s->proxies, m->start_work_conn.proxy_name);
+    bool refused = m->is_null || m->start_work_conn.error[0] != '\0';
 
     forget_work(w);
-    if (m->start_work_conn.error[0] != '\0' || i == s->cfg->n_proxies || s->ended)
+    if (refused || i == s->cfg->n_proxies || s->ended)
         mux_release(stream);
     else
         s->events->work(s->ctx, stream, i, &m->start_work_conn, early, len);
+    open_owed(s); /* the server's acknowledgements came before its messages */
 }
 
 static void work_data(void *ctx, struct mux_stream *m, const uint8_t *data, size_t len)
@@ -373,8 +245,15 @@ static void work_reset(void *ctx, struct mux_stream *m, enum reason why)
     forget_work(ctx);
 }
 
-/* ---- control messages -------------------------------------------------------------------------
- */
+/* ---- control messages ----------------------------------------------------------------------- */
+
+static void proxy_answered(struct client_session *s, const struct msg_new_proxy_resp *r)
+{
+    size_t i = registration_answered(&s->proxies, r, s->now_us);
+
+    if (i < s->cfg->n_proxies)
+        s->events->proxy(s->ctx, i, r->remote_addr, r->error);
+}
 
 static void pong(struct client_session *s, const struct msg_pong *p)
 {
@@ -427,6 +306,8 @@ static void broken(void *ctx, int code)
 {
     struct client_session *s = ctx;
 
+    if (code == ERR_NOTNOW)
+        end(s, REASON_LIMIT, "the server reads nothing of what it is told");
     end(s, REASON_PROTOCOL,
         s->logged_in ? "control bytes that are not frp messages: do both ends use the same token?"
                      : "the answer to the login is not an frp message");
@@ -462,8 +343,7 @@ static void control_reset(void *ctx, struct mux_stream *m, enum reason why)
         end(s, why, "the server reset the control connection");
 }
 
-/* ---- time -------------------------------------------------------------------------------------
- */
+/* ---- time ----------------------------------------------------------------------------------- */
 
 static void send_ping(struct client_session *s)
 {
@@ -507,13 +387,12 @@ void client_session_tick(struct client_session *s, uint64_t now_us, int64_t wall
             end(s, REASON_LOGIN_TIMEOUT, "the server does not answer the login");
         return;
     }
-    tick_proxies(s);
+    ask_proxies(s);
     tick_heartbeat(s);
     open_owed(s);
 }
 
-/* ---- life -------------------------------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 struct client_session *client_session_new(const struct client_config *cfg,
                                           const struct client_identity *who, struct mux_session *m,
@@ -532,11 +411,7 @@ struct client_session *client_session_new(const struct client_config *cfg,
     s->who.arch = mem_strdup(who->arch);
     list_init(&s->idle);
     control_init(&s->control, NULL, message, broken, s);
-    s->proxies = mem_zalloc(cfg->n_proxies * sizeof(s->proxies[0]));
-    for (size_t i = 0; i < cfg->n_proxies; i++)
-        s->proxies[i].wire_name = cfg->user[0] != '\0'
-                                      ? mem_printf("%s.%s", cfg->user, cfg->proxies[i].name)
-                                      : mem_strdup(cfg->proxies[i].name);
+    registration_init(&s->proxies, cfg, &s->control);
     return s;
 }
 
@@ -561,13 +436,16 @@ bool client_session_logged_in(const struct client_session *s)
     return s->logged_in && !s->ended;
 }
 
+bool client_session_ready(const struct client_session *s)
+{
+    return client_session_logged_in(s) && registration_complete(&s->proxies);
+}
+
 void client_session_leave(struct client_session *s)
 {
     if (!s->logged_in || s->ended)
         return;
-    for (size_t i = 0; i < s->cfg->n_proxies; i++)
-        if (s->proxies[i].state != PROXY_WAIT_RETRY)
-            close_proxy(s, i);
+    registration_withdraw(&s->proxies);
     s->ended = true; /* nobody asks again, and the end that follows is ours */
 }
 
@@ -590,9 +468,7 @@ void client_session_free(struct client_session *s)
     if (s->control.stream != NULL)
         mux_release(s->control.stream);
     control_clear(&s->control);
-    for (size_t i = 0; i < s->cfg->n_proxies; i++)
-        mem_free(s->proxies[i].wire_name);
-    mem_free(s->proxies);
+    registration_clear(&s->proxies);
     mem_free((char *)(uintptr_t)s->who.hostname);
     mem_free((char *)(uintptr_t)s->who.run_id);
     mem_free((char *)(uintptr_t)s->who.arch);
