@@ -63,6 +63,7 @@ struct chunk *pool_take(struct pool *p, size_t want)
         c->size = class_bytes[kind] - (uint32_t)sizeof(struct chunk);
     }
     c->next = NULL;
+    c->shared = false;
     c->start = CHUNK_HEADROOM;
     c->end = CHUNK_HEADROOM;
     p->held += class_bytes[kind];

@@ -26,6 +26,7 @@ struct chunk {
     uint32_t start; /* first byte not yet consumed */
     uint32_t end;   /* first free byte */
     uint8_t kind;
+    bool shared; /* was on loan: takes no more bytes */
     uint8_t data[];
 };
 

@@ -4,7 +4,7 @@
 
 static size_t chunk_fill(struct chunk *c, const uint8_t *data, size_t len)
 {
-    size_t room = c->size - c->end;
+    size_t room = c->shared ? 0 : c->size - c->end;
     size_t n = len < room ? len : room;
 
     memcpy(c->data + c->end, data, n);
@@ -22,7 +22,8 @@ static void push(struct bytes *q, struct chunk *c)
     q->held += c->size;
 }
 
-/* Bytes that fill most of a chunk on loan are queued by taking the chunk. */
+/* Bytes that fill most of a chunk on loan are queued by taking the chunk. Nothing is added behind
+ * them: the reader may still be looking at the rest of what it read. */
 static bool take_loan(struct bytes *q, struct pool *p, const uint8_t *data, size_t len)
 {
     struct chunk *c = p->lent;
@@ -30,6 +31,7 @@ static bool take_loan(struct bytes *q, struct pool *p, const uint8_t *data, size
     if (c == NULL || data != c->data + c->start || len < c->size / 2)
         return false;
     p->lent = NULL;
+    c->shared = true;
     c->end = c->start + (uint32_t)len;
     push(q, c);
     return true;
