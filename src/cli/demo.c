@@ -457,22 +457,6 @@ static void release(struct demo *d)
     uv_loop_close(&d->loop);
 }
 
-static int run_in(struct demo *d)
-{
-    static const struct stage_events events = {
-        .up = child_up, .failed = child_failed, .all_ended = children_ended};
-    int status = 1;
-
-    watch(d);
-    d->stage = stage_new(&d->loop, d->dir, &events, d);
-    if (d->stage != NULL)
-        status = tell_and_stop(d);
-    else
-        fputs("mlgate demo: no ports are free on 127.0.0.1\n", stderr);
-    release(d);
-    return status;
-}
-
 /* A descriptor 0, 1 or 2 that is closed would become a socket, and be printed to. */
 static void open_missing(void)
 {
@@ -487,17 +471,22 @@ static void open_missing(void)
 
 static int run(struct demo *d)
 {
-    char why[WHY_SIZE];
-    int status;
+    static const struct stage_events events = {
+        .up = child_up, .failed = child_failed, .all_ended = children_ended};
+    char why[WHY_SIZE] = "no ports are free on 127.0.0.1";
+    int status = 1;
 
     open_missing();
     signal(SIGPIPE, SIG_IGN);
+    watch(d); /* first, so that no signal can leave the directory behind */
     d->dir = place_make(why, sizeof(why));
-    if (d->dir == NULL) {
+    if (d->dir != NULL)
+        d->stage = stage_new(&d->loop, d->dir, &events, d);
+    if (d->stage != NULL)
+        status = tell_and_stop(d);
+    else
         fprintf(stderr, "mlgate demo: %s\n", why);
-        return 1;
-    }
-    status = run_in(d);
+    release(d);
     place_remove(d->dir);
     mem_free(d->dir);
     return status;

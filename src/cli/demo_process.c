@@ -17,6 +17,8 @@ enum {
     EXIT_NOT_STARTED = 127, /* as a shell says it */
 };
 
+static const char self[] = "/proc/self/exe";
+
 struct process {
     const char *name;
     const struct process_events *events;
@@ -39,10 +41,24 @@ struct process {
 
 /* ---- the child's side ------------------------------------------------------------------------ */
 
-/* Between fork and exec: async-signal-safe calls only. */
+/* By its path, so that the process has its name in ps; by the link when the file was moved away
+ * since. Returns only when neither works. */
+static void execute(const struct process_spec *spec)
+{
+    char *const *argv = (char *const *)(uintptr_t)spec->argv;
+    char path[PATH_MAX];
+    ssize_t len = readlink(self, path, sizeof(path) - 1);
+
+    if (len > 0) {
+        path[len] = '\0';
+        execve(path, argv, spec->envp);
+    }
+    execve(self, argv, spec->envp);
+}
+
+/* Between fork and exec, in a process without other threads: nobody holds a lock. */
 static _Noreturn void become(const struct process_spec *spec, int output, pid_t parent)
 {
-    static const char sorry[] = "cannot execute /proc/self/exe\n";
     sigset_t none;
     int nothing = open("/dev/null", O_RDONLY);
 
@@ -59,9 +75,8 @@ static _Noreturn void become(const struct process_spec *spec, int output, pid_t 
     dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
     close_range(STDERR_FILENO + 1, UINT_MAX, 0);
-    execve("/proc/self/exe", (char *const *)(uintptr_t)spec->argv, spec->envp);
-    if (write(STDERR_FILENO, sorry, sizeof(sorry) - 1) < 0)
-        _exit(EXIT_NOT_STARTED);
+    execute(spec);
+    dprintf(STDERR_FILENO, "cannot execute %s: %s\n", self, strerror(errno));
     _exit(EXIT_NOT_STARTED);
 }
 
