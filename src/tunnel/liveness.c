@@ -2,16 +2,21 @@
 
 #include <stdbool.h>
 
+/* Only where a ping is unanswered. */
+static uint64_t stuck_since_us(const struct live_facts *f)
+{
+    return (f->ping_us > f->progress_us ? f->ping_us : f->progress_us) + LIVE_STUCK_US;
+}
+
 static bool stuck(const struct live_facts *f)
 {
-    return f->ping_us != 0 && f->now_us - f->ping_us >= LIVE_STUCK_US &&
-           f->now_us - f->progress_us >= LIVE_STUCK_US;
+    return f->ping_us != 0 && f->now_us >= stuck_since_us(f);
 }
 
 /* How long after the reserve came up the old connection may still speak. */
 static uint64_t patience_us(const struct live_facts *f)
 {
-    if (f->reserve_up_us - f->reserve_since_us <= LIVE_QUICK_US)
+    if (f->reserve_up_us <= stuck_since_us(f) + LIVE_QUICK_US)
         return LIVE_MORE_US;
     return f->rto_us < LIVE_RTO_MAX_US ? f->rto_us : LIVE_RTO_MAX_US;
 }

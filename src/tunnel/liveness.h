@@ -4,7 +4,8 @@
  * When the peer stops answering, a second ("reserve") connection is dialled, without a login, which
  * would displace the first. How it fares says what the silence means:
  *   up quickly  - the path works, so the old connection is dead: log in on the reserve;
- *   up late     - the network was frozen: the old one gets the time of its own retransmission;
+ *   up late     - the network was frozen (also when only a second dial succeeded, however fast):
+ *                 the old one gets the time of its own retransmission;
  *   not up      - nothing works: keep the old one until `dead_after`. */
 #ifndef TUNNEL_LIVENESS_H
 #define TUNNEL_LIVENESS_H
@@ -14,8 +15,8 @@
 enum {
     LIVE_IDLE_US = 1000 * 1000,      /* silence before a ping */
     LIVE_STUCK_US = 3 * 1000 * 1000, /* unanswered ping and no other progress */
-    LIVE_QUICK_US = 1000 * 1000,     /* a reserve up within this proves the path */
-    LIVE_MORE_US = 1000 * 1000,      /* what the old one still gets then */
+    LIVE_QUICK_US = 1100 * 1000,     /* a reserve up so soon after that, one tick included */
+    LIVE_MORE_US = 1000 * 1000,      /* ... leaves the old one this much */
     LIVE_RTO_MAX_US = 8 * 1000 * 1000,
     LIVE_REDIAL_US = 1000 * 1000, /* between two tries of a reserve that was refused */
 };
