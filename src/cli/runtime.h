@@ -13,6 +13,7 @@ struct runtime {
     struct net *net;
     uv_signal_t term;
     uv_signal_t intr;
+    uv_timer_t grace; /* bounds the time from the stop to the end */
     void (*stop)(void *ctx);
     void *ctx;
     bool stopping;
@@ -20,7 +21,8 @@ struct runtime {
 
 /* Descriptors: as many as the hard limit allows. SIGPIPE: ignored. `tag` is static. */
 void runtime_init(struct runtime *r, const char *tag, enum log_level level, size_t memory_limit);
-/* `stop` is called once, by the first signal or runtime_stop. Runs until nothing is left to do. A
+/* `stop` is called once, by the first signal or runtime_stop. Runs until nothing is left to do, but
+ * no longer than a moment after the stop: a peer that takes no bytes does not hold the process. A
  * second signal ends the process at once. */
 void runtime_run(struct runtime *r, void (*stop)(void *ctx), void *ctx);
 void runtime_stop(struct runtime *r);
