@@ -196,17 +196,23 @@ static void load_common(struct loader *l)
     l->start = start && start->value[0] ? start->value : NULL;
 }
 
+/* Without a copy of each item: a range of ports asks once a port. */
 static bool is_started(const struct loader *l, const char *name)
 {
-    const char *at = l->start;
-    bool found = at == NULL;
-    char *item;
+    const size_t name_len = strlen(name);
+    const char *next;
 
-    while (!found && (item = value_next_item(&at)) != NULL) {
-        found = strcmp(item, name) == 0;
-        mem_free(item);
+    if (l->start == NULL)
+        return true;
+    for (const char *at = l->start; at; at = next) {
+        size_t len = strcspn(at, ",");
+
+        next = at[len] ? at + len + 1 : NULL;
+        ini_trim(&at, &len);
+        if (len == name_len && memcmp(at, name, len) == 0)
+            return true;
     }
-    return found;
+    return false;
 }
 
 static void add_proxy(struct loader *l, const struct proxy_config *proxy)

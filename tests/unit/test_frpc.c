@@ -287,7 +287,7 @@ static void test_start_chooses(void **state)
 {
     struct client_config cfg;
 
-    parse_good("[common]\nstart = b, r_1 ,x\n[a]\nlocal_port = bad\ntype = udp\n"
+    parse_good("[common]\nstart = ,b, r_1 ,,x\n[a]\nlocal_port = bad\ntype = udp\n"
                "[b]\nlocal_port = 2\n[range:r]\nlocal_port = 10-12\nremote_port = 20-22\n",
                &cfg);
     assert_int_equal(cfg.n_proxies, 2);

@@ -152,6 +152,19 @@ static void test_keys_before_any_section(void **state)
     ini_free(&ini);
 }
 
+static void test_names_of_sections_end_at_the_last_bracket(void **state)
+{
+    struct problems problems;
+    struct ini ini;
+
+    read_text("[a]b] c\n[ x ]\n[[y]]\n", &ini, &problems);
+    assert_non_null(ini_section(&ini, "a]b"));
+    assert_non_null(ini_section(&ini, " x "));
+    assert_non_null(ini_section(&ini, "[y]"));
+    assert_null(ini_section(&ini, "x"));
+    ini_free(&ini);
+}
+
 static void test_child_sections_inherit(void **state)
 {
     struct problems problems;
@@ -370,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_keys_before_any_section),
+        cmocka_unit_test(test_names_of_sections_end_at_the_last_bracket),
         cmocka_unit_test(test_child_sections_inherit),
         cmocka_unit_test(test_lines_are_counted),
         cmocka_unit_test(test_errors_name_their_line),
