@@ -48,6 +48,11 @@ struct mux_session *mux_new(enum mux_role role, struct pool *pool, uint32_t max_
     return m;
 }
 
+void mux_set_max_streams(struct mux_session *m, uint32_t max_streams)
+{
+    m->max_streams = max_streams;
+}
+
 void mux_close(struct mux_session *m)
 {
     if (m->closed)
@@ -439,6 +444,16 @@ static void give_up(struct mux_stream *s)
         stream_forget(s);
     else
         mux_reset(s);
+}
+
+void mux_shed(struct mux_session *m)
+{
+    session_enter(m);
+    for (uint32_t i = 0; i < m->table.n_buckets; i++)
+        for (struct mux_stream *s = m->table.buckets[i]; s != NULL; s = s->hash_next)
+            if (s->events == NULL && s->queue.len > 0)
+                mux_reset(s);
+    session_leave(m);
 }
 
 void mux_tick(struct mux_session *m)

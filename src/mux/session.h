@@ -68,6 +68,11 @@ struct mux_sink {
  * peer may have open at once (more are reset). `events` must outlive the session. */
 struct mux_session *mux_new(enum mux_role role, struct pool *pool, uint32_t max_streams,
                             const struct mux_session_events *events, void *ctx);
+/* Changes the bound for opens from now on. */
+void mux_set_max_streams(struct mux_session *m, uint32_t max_streams);
+/* Resets released streams that still hold bytes for a peer which does not take them: for the moment
+ * the byte budget is spent. */
+void mux_shed(struct mux_session *m);
 /* Ends every stream with `reset(REASON_PEER_GONE)`; afterwards only mux_free may be called. */
 void mux_close(struct mux_session *m);
 /* Allowed in no event of this session. */

@@ -18,6 +18,9 @@ enum {
     LINGER_US = 2 * 1000 * 1000,
     /* A closed connection whose peer takes none of the queued bytes is given up after this. */
     STUCK_US = 120 * 1000 * 1000,
+    /* A peer that makes TLS itself answer (key updates) and reads nothing gets no further. Our own
+     * frames stop far below (CONN_PUSH_LIMIT). */
+    TLS_OUT_LIMIT = 1024 * 1024,
     KEEPALIVE_S = 60, /* an owner that is gone is noticed some minutes later, not never */
 };
 
@@ -29,39 +32,41 @@ enum phase {
     PHASE_CLOSING = 5,   /* uv_close asked for */
 };
 
-/* One at a time: connecting, then writes, then the end. */
-union request {
-    uv_connect_t connect;
-    uv_write_t write;
-    uv_shutdown_t shutdown;
+/* What libuv works on, one at a time: connecting, then writes, then the end. */
+struct request {
+    union {
+        uv_connect_t connect;
+        uv_write_t write;
+        uv_shutdown_t shutdown;
+    } uv;
+    size_t write_len; /* what the write was given of the first chunk of out, pinned until then */
+};
+
+/* What a client's connection is to become once TCP is up. */
+struct tls_wish {
+    struct tls_context *context;
+    char *name;
+    bool first_byte;
 };
 
 struct conn {
     struct stream stream;
     struct net *net;
     uv_tcp_t tcp;
-    union request *request; /* while libuv works on one: an idle connection has none */
-    struct net_task task;   /* end of turn: flush, or report a failure */
-    struct list lingering;  /* on net->lingering */
-    struct bytes out;       /* ciphertext or plain bytes the kernel did not take yet */
+    struct request *request; /* while libuv works on one: an idle connection has none */
+    struct net_task task;    /* end of turn: flush, or report a failure */
+    struct list lingering;   /* on net->lingering */
+    struct bytes out;        /* ciphertext or plain bytes the kernel did not take yet */
     size_t unconsumed;
-    size_t write_len; /* what the write was given of the first chunk of out, pinned until then */
     uint64_t linger_until_us;
     struct tls *tls;
-    struct tls_context *tls_context; /* of a client whose TCP is not up yet */
-    char *tls_name;
-    enum phase phase;
-    enum reason failed; /* waits for the end of the turn to be told */
+    struct tls_wish *wish;
+    enum phase phase : 8;
+    enum reason failed : 8; /* waits for the end of the turn to be told */
     bool reading;
-    bool first_byte;
     bool finish; /* FIN after the queue */
     bool finish_sent;
     bool eof;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } peer;
 };
 
 static void flush_task(struct net_task *t);
@@ -95,18 +100,26 @@ static void tell(struct conn *c, enum stream_event event, const uint8_t *data, s
 
 /* ---- ends ----------------------------------------------------------------------------------- */
 
+static void drop_wish(struct conn *c)
+{
+    if (c->wish != NULL)
+        mem_free(c->wish->name);
+    mem_free(c->wish);
+    c->wish = NULL;
+}
+
 static void closed(uv_handle_t *handle)
 {
     struct conn *c = handle->data;
 
     bytes_clear(&c->out, net_pool(c->net));
     tls_free(c->tls);
-    mem_free(c->tls_name);
+    drop_wish(c);
     mem_free(c->request);
     mem_free(c);
 }
 
-static union request *take_request(struct conn *c)
+static struct request *take_request(struct conn *c)
 {
     c->request = mem_alloc(sizeof(*c->request));
     return c->request;
@@ -123,6 +136,8 @@ static void drop(struct conn *c)
     if (c->phase == PHASE_CLOSING)
         return;
     c->phase = PHASE_CLOSING;
+    if (c->request == NULL)
+        bytes_clear(&c->out, net_pool(c->net)); /* else libuv still has the first chunk */
     net_task_cancel(&c->task);
     list_remove(&c->lingering);
     uv_close((uv_handle_t *)&c->tcp, closed);
@@ -171,9 +186,13 @@ static void finish_if_drained(struct conn *c)
         c->phase == PHASE_CLOSING || c->phase < PHASE_OPEN)
         return;
     c->finish_sent = true;
-    if (uv_shutdown(&take_request(c)->shutdown, (uv_stream_t *)&c->tcp, shut_down) != 0 ||
-        (c->phase == PHASE_LINGERING && c->eof))
+    c->linger_until_us = net_now_us() + LINGER_US;
+    if (uv_shutdown(&take_request(c)->uv.shutdown, (uv_stream_t *)&c->tcp, shut_down) != 0) {
+        drop_request(c);
+        fail(c, REASON_IO_ERROR);
+    } else if (c->phase == PHASE_LINGERING && c->eof) {
         drop(c);
+    }
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -235,7 +254,9 @@ static void tls_verdict(struct conn *c)
 {
     switch (tls_state(c->tls)) {
     case TLS_ENDED:
-        if (!c->eof) {
+        if (c->phase == PHASE_HANDSHAKE) {
+            fail(c, REASON_PEER_CLOSED);
+        } else if (!c->eof) {
             c->eof = true;
             tell(c, STREAM_EOF, NULL, 0);
         }
@@ -254,17 +275,21 @@ static void tls_verdict(struct conn *c)
 
 static void decrypt(struct conn *c, const uint8_t *data, size_t len)
 {
+    enum tls_state before;
     size_t n;
 
     tls_input(c->tls, data, len);
     do {
+        before = tls_state(c->tls);
         n = tls_read(c->tls, c->net->plain_buffer, NET_PLAIN_SIZE);
         handshake_over(c);
         if (n > 0)
             deliver(c, c->net->plain_buffer, n);
-    } while (n > 0 && owned(c));
+    } while ((n > 0 || tls_state(c->tls) != before) && owned(c));
     tls_input(c->tls, NULL, 0);
     tls_verdict(c);
+    if (c->out.len > TLS_OUT_LIMIT)
+        fail(c, REASON_LIMIT);
     if (c->out.len > 0 && c->phase != PHASE_CLOSING)
         net_soon(c->net, &c->task); /* handshake answers and alerts */
 }
@@ -323,6 +348,7 @@ static void told_sent(struct conn *c, size_t len)
 static void written(uv_write_t *req, int status)
 {
     struct conn *c = req->handle->data;
+    size_t len = c->request->write_len;
 
     drop_request(c);
     if (c->phase == PHASE_CLOSING)
@@ -331,8 +357,8 @@ static void written(uv_write_t *req, int status)
         fail(c, reason_of(status));
         return;
     }
-    bytes_consume(&c->out, net_pool(c->net), c->write_len);
-    told_sent(c, c->write_len);
+    bytes_consume(&c->out, net_pool(c->net), len);
+    told_sent(c, len);
     if (c->phase != PHASE_CLOSING)
         write_some(c);
 }
@@ -340,11 +366,12 @@ static void written(uv_write_t *req, int status)
 /* The kernel takes no more: libuv writes the first chunk when it does, and written() goes on. */
 static void write_later(struct conn *c)
 {
+    struct request *r = take_request(c);
     uv_buf_t buf;
 
     buf.base = (char *)(uintptr_t)bytes_peek(&c->out, &buf.len);
-    c->write_len = buf.len;
-    if (uv_write(&take_request(c)->write, (uv_stream_t *)&c->tcp, &buf, 1, written) != 0) {
+    r->write_len = buf.len;
+    if (uv_write(&r->uv.write, (uv_stream_t *)&c->tcp, &buf, 1, written) != 0) {
         drop_request(c);
         fail(c, REASON_IO_ERROR);
     }
@@ -537,6 +564,12 @@ static const struct stream_ops conn_ops = {
     .held = op_held,
 };
 
+void net_shed(struct net *n)
+{
+    while (pool_over(&n->pool) && !list_empty(&n->lingering))
+        drop(LIST_ENTRY(n->lingering.next, struct conn, lingering));
+}
+
 void conn_drop_lingering(struct net *n)
 {
     while (!list_empty(&n->lingering))
@@ -603,13 +636,14 @@ static void connected(uv_connect_t *req, int status)
         return;
     }
     set_up_socket(c);
-    if (c->tls_context == NULL) {
+    if (c->wish == NULL) {
         c->phase = PHASE_OPEN;
         tell(c, STREAM_OPEN, NULL, 0);
     } else {
-        start_tls(c, c->tls_context, c->tls_name);
-        if (c->first_byte)
+        start_tls(c, c->wish->context, c->wish->name);
+        if (c->wish->first_byte)
             bytes_append(&c->out, net_pool(c->net), &frp_tls_byte, 1);
+        drop_wish(c);
         if (c->tls != NULL)
             decrypt(c, NULL, 0); /* no input yet: makes the ClientHello */
     }
@@ -627,8 +661,7 @@ struct conn *conn_connect(struct net *n, const struct sockaddr *to,
     int rc;
 
     c->phase = PHASE_CONNECTING;
-    memcpy(&c->peer, to, sockaddr_len(to));
-    rc = uv_tcp_connect(&take_request(c)->connect, &c->tcp, to, connected);
+    rc = uv_tcp_connect(&take_request(c)->uv.connect, &c->tcp, to, connected);
     if (rc != 0) {
         drop_request(c);
         fail(c, REASON_CONNECT_FAILED);
@@ -641,11 +674,10 @@ struct conn *conn_accept(struct net *n, uv_stream_t *server,
                          void *owner)
 {
     struct conn *c = conn_new(n, on, owner);
-    int len = sizeof(c->peer);
+    struct sockaddr_in6 peer;
 
     c->phase = PHASE_OPEN;
-    if (uv_accept(server, (uv_stream_t *)&c->tcp) != 0 ||
-        uv_tcp_getpeername(&c->tcp, &c->peer.any, &len) != 0) {
+    if (uv_accept(server, (uv_stream_t *)&c->tcp) != 0 || !conn_peer(c, &peer)) {
         c->phase = PHASE_LINGERING;
         drop(c);
         return NULL;
@@ -657,9 +689,10 @@ struct conn *conn_accept(struct net *n, uv_stream_t *server,
 void conn_use_tls_client(struct conn *c, struct tls_context *context, const char *server_name,
                          bool custom_first_byte)
 {
-    c->tls_context = context;
-    c->tls_name = mem_strdup(server_name);
-    c->first_byte = custom_first_byte;
+    c->wish = mem_alloc(sizeof(*c->wish));
+    c->wish->context = context;
+    c->wish->name = mem_strdup(server_name);
+    c->wish->first_byte = custom_first_byte;
 }
 
 void conn_use_tls_server(struct conn *c, struct tls_context *context, const uint8_t *data,
@@ -697,9 +730,11 @@ bool conn_path(const struct conn *c, struct tcp_path *out)
     return path_read(descriptor(c), out);
 }
 
-const struct sockaddr *conn_peer(const struct conn *c)
+bool conn_peer(const struct conn *c, struct sockaddr_in6 *out)
 {
-    return &c->peer.any;
+    int len = sizeof(*out);
+
+    return uv_tcp_getpeername(&c->tcp, (struct sockaddr *)out, &len) == 0;
 }
 
 bool conn_local(const struct conn *c, struct sockaddr_storage *out)

@@ -9,8 +9,8 @@
 #ifndef NET_CONN_H
 #define NET_CONN_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
-#include <sys/socket.h>
 
 #include "net/net.h"
 #include "net/path.h"
@@ -72,7 +72,8 @@ size_t conn_queued(const struct conn *c);
 
 /* What the kernel knows of the path; false when it does not say. */
 bool conn_path(const struct conn *c, struct tcp_path *out);
-const struct sockaddr *conn_peer(const struct conn *c);
+/* The peer's address, of either family; false when the connection is gone. */
+bool conn_peer(const struct conn *c, struct sockaddr_in6 *out);
 /* The local address of the socket; false when gone. */
 bool conn_local(const struct conn *c, struct sockaddr_storage *out);
 

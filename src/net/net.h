@@ -24,6 +24,10 @@ struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit);
 void net_stop(struct net *n);
 void net_free(struct net *n);
 
+/* While the pool is over its limit: drops connections that nobody owns any more and that only
+ * deliver their last bytes, oldest first. */
+void net_shed(struct net *n);
+
 uv_loop_t *net_loop(const struct net *n);
 struct pool *net_pool(struct net *n);
 struct log *net_log(const struct net *n);

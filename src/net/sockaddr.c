@@ -62,6 +62,12 @@ socklen_t sockaddr_len(const struct sockaddr *a)
     return a->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 }
 
+void sockaddr_to_network(struct sockaddr_in6 *a)
+{
+    if (a->sin6_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&a->sin6_addr))
+        memset(a->sin6_addr.s6_addr + 8, 0, 8);
+}
+
 bool sockaddr_same_host(const struct sockaddr *a, const struct sockaddr *b)
 {
     char left[ADDR_TEXT];

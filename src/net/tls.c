@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -72,20 +73,22 @@ BIO_METHOD *tls_bio_method(void)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static void set_name(struct tls *t, const char *name)
+/* false when the name cannot be asked for, which must not end in not asking. */
+static bool set_name(struct tls *t, const char *name)
 {
     uint8_t address[sizeof(struct in6_addr)];
     bool literal =
         inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
 
-    if (!literal)
-        SSL_set_tlsext_host_name(t->ssl, name);
+    if (!literal && SSL_set_tlsext_host_name(t->ssl, name) != 1)
+        return false;
     if (!t->context->verify_name)
-        return;
+        return true;
+    /* names are in the SAN or nowhere, as Go has it */
+    SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (literal)
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), name);
-    else
-        SSL_set1_host(t->ssl, name);
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), name) == 1;
+    return SSL_set1_host(t->ssl, name) == 1;
 }
 
 struct tls *tls_new(struct tls_context *c, const char *server_name, struct bytes *out,
@@ -107,8 +110,10 @@ struct tls *tls_new(struct tls_context *c, const char *server_name, struct bytes
     BIO_set_data(bio, t);
     BIO_set_init(bio, 1);
     SSL_set_bio(t->ssl, bio, bio);
-    if (server_name != NULL)
-        set_name(t, server_name);
+    if (server_name != NULL && !set_name(t, server_name)) {
+        tls_free(t);
+        return NULL;
+    }
     if (c->server)
         SSL_set_accept_state(t->ssl);
     else
@@ -192,6 +197,8 @@ void tls_input(struct tls *t, const uint8_t *data, size_t len)
     t->in_len = len;
 }
 
+/* True when application data may be read. The call that completes the handshake says false, so
+ * that the owner hears of TLS_OPEN before anything else can happen to the connection. */
 static bool shake_hands(struct tls *t)
 {
     int rc;
@@ -203,7 +210,7 @@ static bool shake_hands(struct tls *t)
     if (rc != 1)
         sort_out(t, rc);
     check_opened(t);
-    return t->state == TLS_OPEN;
+    return false;
 }
 
 size_t tls_read(struct tls *t, uint8_t *buf, size_t size)

@@ -53,10 +53,12 @@ enum tls_state {
 enum tls_state tls_state(const struct tls *t);
 const char *tls_error(const struct tls *t);
 
-/* Shows the next received bytes; then tls_read until it returns 0, which takes all of them. */
+/* Shows the next received bytes; then tls_read until it returns 0 and tls_state has not changed,
+ * which takes all of them. */
 void tls_input(struct tls *t, const uint8_t *data, size_t len);
-/* Plaintext bytes written to `buf`; 0: everything shown was used up, or the state is no longer
- * open. Also drives the handshake, on both sides: call it once with no input to start a client's.
+/* Plaintext bytes written to `buf`; 0: everything shown was used up, the state is no longer open,
+ * or this call completed the handshake: application data is never read by the same call. Also
+ * drives the handshake, on both sides: call it once with no input to start a client's.
  */
 size_t tls_read(struct tls *t, uint8_t *buf, size_t size);
 

@@ -11,6 +11,21 @@ void backoff_reset(struct backoff *b)
     b->delay_us = 0;
 }
 
+void backoff_session_lived(struct backoff *b, uint64_t lived_us)
+{
+    b->short_sessions = lived_us < BACKOFF_SHORT_US ? b->short_sessions + 1 : 0;
+}
+
+/* What short sessions add to a delay that a login has just reset. */
+static uint64_t after_short_sessions(const struct backoff *b)
+{
+    uint64_t delay = BACKOFF_FIRST_US;
+
+    for (unsigned i = BACKOFF_SHORT_FREE; i < b->short_sessions && delay < BACKOFF_MAX_US; i++)
+        delay *= 2;
+    return delay < BACKOFF_MAX_US ? delay : BACKOFF_MAX_US;
+}
+
 static bool for_a_person(enum reason why)
 {
     return why == REASON_AUTH_FAILED || why == REASON_LOGIN_REFUSED || why == REASON_CLOCK_SKEW ||
@@ -53,5 +68,7 @@ uint64_t backoff_next(struct backoff *b, enum reason why, uint64_t now_us, uint3
         b->delay_us = BACKOFF_FIRST_US;
     else
         b->delay_us = doubled(b->delay_us, BACKOFF_MAX_US);
+    if (b->delay_us < after_short_sessions(b))
+        b->delay_us = after_short_sessions(b);
     return jitter(b->delay_us, random);
 }

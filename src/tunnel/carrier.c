@@ -76,6 +76,7 @@ static void pull(struct carrier *c)
 static void end_of_turn(struct net_task *t)
 {
     struct carrier *c = LIST_ENTRY(t, struct carrier, task);
+    char text[TEXT_SIZE];
 
     if (pool_over(net_pool(c->net)))
         c->events->crowded(c->ctx);
@@ -83,7 +84,8 @@ static void end_of_turn(struct net_task *t)
     if (c->failed == REASON_NONE || c->told)
         return;
     c->told = true;
-    c->events->ended(c->ctx, c->failed, c->text);
+    snprintf(text, sizeof(text), "%s", c->text); /* the owner frees the carrier before it logs */
+    c->events->ended(c->ctx, c->failed, text);
 }
 
 void carrier_fail(struct carrier *c, enum reason why, const char *text)

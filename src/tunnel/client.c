@@ -61,8 +61,9 @@ struct client {
     uv_timer_t tick;
     uv_timer_t retry;
     unsigned ticks;
-    struct sockaddr_storage last_good;
+    struct sockaddr_in6 last_good; /* of either family; sin6_family 0: none yet */
     uint64_t sessions;
+    uint64_t login_us;        /* of this session; 0: not logged in */
     uint64_t sessions_before; /* `sessions` when the present connection began */
     struct reason_counts sessions_ended;
     bool ready;
@@ -143,7 +144,7 @@ static struct dial *dial_server(struct client *c,
         .host = server(c)->host,
         .port = server(c)->port,
         .timeout_ms = (unsigned)c->cfg->dial_timeout_s * 1000,
-        .prefer = c->last_good.ss_family ? (const struct sockaddr *)&c->last_good : NULL,
+        .prefer = c->last_good.sin6_family ? (const struct sockaddr *)&c->last_good : NULL,
         .tls = c->tls,
         .tls_name = tls->server_name,
         .custom_first_byte = tls->custom_first_byte,
@@ -171,6 +172,9 @@ static void retry_due(uv_timer_t *timer)
 
 static void end_session(struct client *c)
 {
+    if (c->login_us != 0)
+        backoff_session_lived(&c->backoff, net_now_us() - c->login_us);
+    c->login_us = 0;
     client_session_free(c->session);
     c->session = NULL;
     carrier_free(c->carrier); /* ends the relays, so before links are looked at again */
@@ -258,9 +262,19 @@ static void carrier_ended(void *ctx, enum reason why, const char *text)
     failed(c, why, text);
 }
 
+/* Who pays, in this order: connections that only deliver their last bytes, streams whose owner has
+ * left, then the user that holds most. */
+static void shed(struct client *c)
+{
+    net_shed(c->net);
+    if (pool_over(net_pool(c->net)) && c->carrier != NULL)
+        mux_shed(carrier_mux(c->carrier));
+    links_shed(&c->links);
+}
+
 static void carrier_crowded(void *ctx)
 {
-    links_shed(&((struct client *)ctx)->links);
+    shed(ctx);
 }
 
 static const struct carrier_events carrier_events = {
@@ -277,12 +291,12 @@ static void session_logged_in(void *ctx, const char *run_id, const char *version
     char safe[80];
 
     c->sessions++;
+    c->login_us = net_now_us();
     c->was_logged_in = true;
     c->peer_mlgate = mlgate;
     snprintf(c->last_run_id, sizeof(c->last_run_id), "%s", run_id);
     backoff_reset(&c->backoff);
-    memcpy(&c->last_good, conn_peer(carrier_conn(c->carrier)),
-           sockaddr_len(conn_peer(carrier_conn(c->carrier))));
+    conn_peer(carrier_conn(c->carrier), &c->last_good);
     log_info(c->log, "login to server %s:%u success (%s %s), run id %.4s...", server(c)->host,
              server(c)->port, mlgate ? "mlgate, frp level" : "frp",
              log_safe(safe, sizeof(safe), version, strlen(version)), run_id);
@@ -443,7 +457,7 @@ static void ticked(uv_timer_t *timer)
     uint64_t now = net_now_us();
 
     if (pool_over(net_pool(c->net)))
-        links_shed(&c->links);
+        shed(c);
     if (++c->ticks % SLOW_TICKS == 0) {
         links_tick(&c->links, now);
         pool_trim(net_pool(c->net));
@@ -453,6 +467,8 @@ static void ticked(uv_timer_t *timer)
     mux_time(carrier_mux(c->carrier), now);
     if (c->ticks % SLOW_TICKS == 0)
         mux_tick(carrier_mux(c->carrier));
+    if (mux_going_away(carrier_mux(c->carrier)))
+        carrier_fail(c->carrier, REASON_GO_AWAY, "the server takes no further streams");
     client_session_tick(c->session, now, wall_seconds());
     if (client_session_logged_in(c->session))
         judge(c, now);

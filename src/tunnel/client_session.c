@@ -128,8 +128,8 @@ static void login_answered(struct client_session *s, const struct msg_login_resp
         login_refused(s, r->error);
         return;
     }
-    if (strlen(r->run_id) >= sizeof(s->run_id)) {
-        end(s, REASON_PROTOCOL, "the server gave a run_id of unreasonable length");
+    if (!control_run_id_ok(r->run_id, sizeof(s->run_id))) {
+        end(s, REASON_PROTOCOL, "the server gave a run_id that is too long or not printable");
         return;
     }
     memcpy(s->run_id, r->run_id, strlen(r->run_id) + 1);

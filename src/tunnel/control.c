@@ -118,3 +118,12 @@ int control_encrypt_writes(struct control *c, const uint8_t key[CIPHER_KEY_LEN],
     c->write_cipher = cipher_new_writer(key, iv);
     return c->write_cipher ? ERR_OK : ERR_CRYPTO;
 }
+
+bool control_run_id_ok(const char *run_id, size_t size)
+{
+    size_t len = 0;
+
+    while (run_id[len] > ' ' && run_id[len] < 0x7f)
+        len++;
+    return run_id[len] == '\0' && len < size;
+}

@@ -50,6 +50,8 @@ int control_send(struct control *c, const struct msg *m);
 int control_encrypt_reads(struct control *c, const uint8_t key[CIPHER_KEY_LEN]);
 int control_encrypt_writes(struct control *c, const uint8_t key[CIPHER_KEY_LEN],
                            const struct randomness *random);
+/* A run_id that can be kept in `size` bytes and shown in a log: printable ASCII without blanks. */
+bool control_run_id_ok(const char *run_id, size_t size);
 /* Releases ciphers and buffers, not the stream. */
 void control_clear(struct control *c);
 

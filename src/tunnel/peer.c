@@ -24,9 +24,11 @@ static void on_opening(struct stream *s, enum stream_event event, const uint8_t 
  */
 
 /* What an honest client may run into does not count against its address. */
-static bool is_failure(enum reason why)
+static bool is_failure(const struct peer *p, enum reason why)
 {
     switch (why) {
+    case REASON_SLOW_OPENING: /* a reserve connection waits behind TLS without a login */
+        return p->carrier == NULL;
     case REASON_NONE:
     case REASON_LOCAL_STOP:
     case REASON_PEER_CLOSED: /* a reserve connection that was not needed */
@@ -52,7 +54,7 @@ static void log_end(struct peer *p, enum reason why, const char *text)
                  text, reason_name(why));
         return;
     }
-    if (!is_failure(why)) {
+    if (!is_failure(p, why)) {
         log_debug(s->log, "connection from %s ended before a login: %s (%s)", p->address, text,
                   reason_name(why));
         return;
@@ -76,7 +78,7 @@ void peer_free(struct peer *p, enum reason why, const char *text)
             map_remove(&s->run_ids, server_session_run_id(p->session));
     } else {
         s->n_openings--;
-        guard_close(&s->guard, p->source, is_failure(why), net_now_us());
+        guard_close(&s->guard, p->source, is_failure(p, why), net_now_us());
     }
     proxy_peer_gone(p, why == REASON_REPLACED);
     if (p->conn != NULL)
@@ -134,6 +136,7 @@ static bool session_login(void *ctx, const struct msg_login *login, char run_id[
     s->n_openings--;
     s->n_peers++;
     p->logged_in = true;
+    mux_set_max_streams(carrier_mux(p->carrier), MAX_CLIENT_STREAMS);
     log_info(s->log, "client login: %s from %s, %s, run id %.4s...",
              server_session_hostname(p->session), p->address,
              msg_login_meta(login, "mlgate") ? "mlgate" : "frpc", run_id);
@@ -193,7 +196,8 @@ static void begin_session(struct peer *p)
     struct conn *conn = p->conn;
 
     p->conn = NULL;
-    p->carrier = carrier_new(s->net, conn, MUX_SERVER, MAX_CLIENT_STREAMS, &carrier_events, p);
+    p->carrier =
+        carrier_new(s->net, conn, MUX_SERVER, MAX_STREAMS_BEFORE_LOGIN, &carrier_events, p);
     p->session = server_session_new(s->cfg, s->key, carrier_mux(p->carrier), &system_randomness,
                                     &session_events, p);
     server_session_tick(p->session, net_now_us(), (int64_t)time(NULL));
@@ -269,8 +273,9 @@ static void make_room(struct server *s, const struct guard_source *source)
     LIST_FOREACH (it, &s->openings) {
         struct peer *oldest = LIST_ENTRY(it, struct peer, node);
 
-        if (!all && oldest->source != source)
+        if (oldest->failing || (!all && oldest->source != source))
             continue;
+        oldest->failing = true;
         peer_fail(oldest, REASON_LIMIT, "too many connections without a login at once");
         return;
     }
@@ -280,6 +285,7 @@ void peer_accept(struct listener *l, void *ctx)
 {
     struct server *s = ctx;
     struct peer *p = mem_zalloc(sizeof(*p));
+    struct sockaddr_in6 from = {0};
     char host[ADDR_TEXT];
 
     p->server = s;
@@ -290,8 +296,10 @@ void peer_accept(struct listener *l, void *ctx)
         mem_free(p);
         return;
     }
-    sockaddr_text_port(conn_peer(p->conn), p->address);
-    sockaddr_text(conn_peer(p->conn), host);
+    conn_peer(p->conn, &from);
+    sockaddr_text_port((const struct sockaddr *)&from, p->address);
+    sockaddr_to_network(&from);
+    sockaddr_text((const struct sockaddr *)&from, host);
     p->since_us = net_now_us();
     p->source = guard_open(&s->guard, host, p->since_us);
     list_push(&s->openings, &p->node);

@@ -15,6 +15,7 @@ enum {
     PICK_TRIES = 64,
     STICKY_MAX = 10000, /* names whose port is remembered */
     MAX_NAME = 256,
+    MAX_CLAIMS = 64, /* of one client at once; more are refused at once */
 };
 
 static const char ok[] = "";
@@ -24,9 +25,12 @@ static void answer(struct peer *p, const char *name, const char *remote_addr, co
     struct server *s = p->server;
     char safe_name[MAX_NAME];
     char safe_error[ERROR_SIZE];
+    uint64_t held;
 
     log_safe(safe_name, sizeof(safe_name), name, strlen(name));
-    if (error[0] != '\0')
+    if (error[0] != '\0' && !log_gate(&p->refusals, net_now_us(), &held))
+        log_debug(s->log, "proxy [%s] of %s refused", safe_name, p->address);
+    else if (error[0] != '\0')
         log_warn(s->log, "proxy [%s] of %s refused: %s", safe_name, p->address,
                  log_safe(safe_error, sizeof(safe_error), error, strlen(error)));
     else
@@ -145,6 +149,13 @@ static void register_proxy(struct peer *p, const char *name, uint16_t port, bool
 /* ---- conflicts ---------------------------------------------------------------------------------
  */
 
+static bool too_many_ports(const struct peer *p)
+{
+    int limit = p->server->cfg->max_ports_per_client;
+
+    return limit > 0 && p->n_ports >= (unsigned)limit;
+}
+
 static struct proxy *holder(struct server *s, const char *name, uint16_t port)
 {
     struct proxy *x = map_get(&s->names, name);
@@ -177,6 +188,14 @@ static bool claimed_already(const struct peer *p, const char *name)
     return false;
 }
 
+static void ask_holder(struct claim *c, struct peer *holding, uint64_t now_us)
+{
+    c->asked = holding;
+    c->since_us = now_us;
+    mux_time(carrier_mux(holding->carrier), now_us);
+    mux_ping(carrier_mux(holding->carrier));
+}
+
 /* The answer is held until the holder has shown that it lives, or has not. */
 static void hold_claim(struct peer *p, struct proxy *x, const char *name, uint16_t port,
                        bool use_encryption)
@@ -185,19 +204,23 @@ static void hold_claim(struct peer *p, struct proxy *x, const char *name, uint16
 
     if (claimed_already(p, name))
         return;
+    if (p->n_claims >= MAX_CLAIMS) {
+        refuse_taken(p, x, name);
+        return;
+    }
     c = mem_zalloc(sizeof(*c));
     c->peer = p;
     c->name = mem_strdup(name);
     c->port = port;
     c->use_encryption = use_encryption;
-    c->since_us = net_now_us();
+    p->n_claims++;
     list_push(&p->server->claims, &c->node);
-    mux_time(carrier_mux(x->peer->carrier), c->since_us);
-    mux_ping(carrier_mux(x->peer->carrier));
+    ask_holder(c, x->peer, net_now_us());
 }
 
 static void free_claim(struct claim *c)
 {
+    c->peer->n_claims--;
     list_remove(&c->node);
     mem_free(c->name);
     mem_free(c);
@@ -224,53 +247,67 @@ static void request(struct peer *p, const char *name, uint16_t port, bool use_en
     }
 }
 
-static bool answered(const struct claim *c, const struct proxy *x)
+/* Anything heard since the question shows life, not only the answer, which may wait behind bulk. */
+static bool answered(const struct claim *c)
 {
-    return mux_ping_since(carrier_mux(x->peer->carrier)) == 0 &&
-           carrier_heard_us(x->peer->carrier) >= c->since_us;
+    return c->asked != NULL && carrier_heard_us(c->asked->carrier) > c->since_us;
 }
 
-/* The holder showed that it lives, or had its time, or is gone. */
-static bool ripe(const struct claim *c, const struct proxy *x, uint64_t now_us)
+/* The peer that stands in the claim's way now, NULL when nobody does. */
+static struct peer *in_the_way(const struct claim *c)
 {
-    return x == NULL || x->peer == NULL || x->peer == c->peer || answered(c, x) ||
-           now_us - c->since_us >= CLAIM_US;
+    struct proxy *x = holder(c->peer->server, c->name, c->port);
+
+    return x != NULL && x->peer != c->peer ? x->peer : NULL;
 }
 
-/* May end the holder, and with it other claims. */
-static void settle(struct claim *c)
+/* Grants; a port limit may have been reached while the claim was held. */
+static void grant(struct claim *c)
 {
     struct peer *p = c->peer;
-    struct proxy *x = holder(p->server, c->name, c->port);
-    bool held = x != NULL && x->peer != NULL && x->peer != p;
     char *name = c->name;
     uint16_t port = c->port;
     bool use_encryption = c->use_encryption;
 
-    if (held && answered(c, x)) {
-        refuse_taken(p, x, name);
-        free_claim(c);
-        return;
-    }
     c->name = NULL;
     free_claim(c);
-    if (held)
-        peer_free(x->peer, REASON_DISPLACED,
-                  "it answers no ping while another client asks for its ports");
-    request(p, name, port, use_encryption);
+    if (too_many_ports(p))
+        answer(p, name, "", "exceed the max_ports_per_client");
+    else
+        request(p, name, port, use_encryption);
     mem_free(name);
+}
+
+/* False when it has to wait on. Otherwise the claim is gone or its holder is, and others may be. */
+static bool settled(struct claim *c, uint64_t now_us)
+{
+    struct peer *holding = in_the_way(c);
+
+    if (holding == NULL) {
+        grant(c);
+        return true;
+    }
+    if (holding != c->asked) {
+        ask_holder(c, holding, now_us); /* another one has come to hold it */
+        return false;
+    }
+    if (answered(c)) {
+        refuse_taken(c->peer, holder(c->peer->server, c->name, c->port), c->name);
+        free_claim(c);
+        return true;
+    }
+    if (now_us < c->since_us || now_us - c->since_us < CLAIM_US)
+        return false;
+    peer_free(holding, REASON_DISPLACED,
+              "it answers no ping while another client asks for its ports");
+    return true; /* the claim is granted on the next look */
 }
 
 static bool settle_one(struct server *s, uint64_t now_us)
 {
-    LIST_FOREACH (it, &s->claims) {
-        struct claim *c = LIST_ENTRY(it, struct claim, node);
-
-        if (!ripe(c, holder(s, c->name, c->port), now_us))
-            continue;
-        settle(c);
-        return true;
-    }
+    LIST_FOREACH (it, &s->claims)
+        if (settled(LIST_ENTRY(it, struct claim, node), now_us))
+            return true;
     return false;
 }
 
@@ -298,7 +335,7 @@ static const char *unsupported(const struct peer *p, const struct msg_new_proxy 
         return "port not allowed";
     if (m->remote_port != 0 && !server_config_port_allowed(cfg, (uint16_t)m->remote_port))
         return "port not allowed";
-    if (cfg->max_ports_per_client > 0 && p->n_ports >= (unsigned)cfg->max_ports_per_client)
+    if (too_many_ports(p))
         return "exceed the max_ports_per_client";
     return NULL;
 }
@@ -314,10 +351,21 @@ void proxy_requested(struct peer *p, const struct msg_new_proxy *m)
         request(p, m->proxy_name, (uint16_t)m->remote_port, m->use_encryption);
 }
 
+static void withdraw_claim(struct peer *p, const char *name)
+{
+    LIST_FOREACH (it, &p->server->claims) {
+        struct claim *c = LIST_ENTRY(it, struct claim, node);
+
+        if (c->peer == p && strcmp(c->name, name) == 0)
+            free_claim(c);
+    }
+}
+
 void proxy_close_named(struct peer *p, const char *name)
 {
     struct proxy *x = map_get(&p->server->names, name);
 
+    withdraw_claim(p, name);
     if (x == NULL || x->peer != p)
         return; /* unknown names are ignored, as frps does */
     log_info(p->server->log, "proxy on :%u closed by its client %s", x->port, p->address);
@@ -341,6 +389,8 @@ void proxy_peer_gone(struct peer *p, bool handed_on)
     LIST_FOREACH (it, &p->server->claims) {
         struct claim *c = LIST_ENTRY(it, struct claim, node);
 
+        if (c->asked == p)
+            c->asked = NULL;
         if (c->peer == p)
             free_claim(c);
     }

@@ -57,6 +57,9 @@ struct peer {
     unsigned n_ports;
     uint64_t since_us;
     bool logged_in;
+    bool failing; /* already told to go, to make room */
+    unsigned n_claims;
+    struct log_gate refusals;
     char address[ADDR_PORT_TEXT];
 };
 
@@ -76,11 +79,12 @@ struct proxy {
 /* A NewProxy for a name or port that another session holds: that one is asked whether it lives. */
 struct claim {
     struct list node;
-    struct peer *peer;
+    struct peer *peer;  /* who wants it */
+    struct peer *asked; /* whose life is in question; NULL when that one has gone */
     char *name;
     uint16_t port;
     bool use_encryption;
-    uint64_t since_us;
+    uint64_t since_us; /* when `asked` was asked */
 };
 
 /* peer.c */

@@ -14,8 +14,8 @@ enum {
     FIRST_MESSAGE_US = 10 * 1000 * 1000, /* frps gives each conn this long for its first message */
     ASKED_TIMEOUT_US = 10 * 1000 * 1000, /* work connections asked for and not come: ask again */
     POOL_SURPLUS = 10,                   /* frps: the pool holds pool_count + 10 */
-    /* A client needs one stream to log in. frpc opens no second one before the answer. */
-    MAX_STREAMS_BEFORE_LOGIN = 4,
+    /* First messages under way beyond the work connections that were asked for. */
+    FRESH_MARGIN = 64,
     NAME_SIZE = 128,
 };
 
@@ -216,16 +216,16 @@ static void work_arrived(struct server_session *s, struct mux_stream *stream,
     if (!proven(s, SCOPE_NEW_WORK_CONNS, w->privilege_key, w->timestamp)) {
         refuse_work(stream, shown(s, "token in NewWorkConn doesn't match token from configuration",
                                   "invalid NewWorkConn"));
-        return;
-    }
-    if (s->logged_in && strcmp(w->run_id, s->run_id) == 0) {
+    } else if (s->logged_in && strcmp(w->run_id, s->run_id) == 0) {
         join_pool(s, stream);
         serve_wants(s);
-        return;
+    } else {
+        snprintf(text, sizeof(text), "no client control found for run id [%s]",
+                 log_safe(safe, sizeof(safe), w->run_id, strlen(w->run_id)));
+        refuse_work(stream, shown(s, text, "invalid NewWorkConn"));
     }
-    snprintf(text, sizeof(text), "no client control found for run id [%s]",
-             log_safe(safe, sizeof(safe), w->run_id, strlen(w->run_id)));
-    refuse_work(stream, shown(s, text, "invalid NewWorkConn"));
+    if (!s->logged_in)
+        end(s, REASON_PROTOCOL, "a work connection before a login");
 }
 
 /* ---- login ---------------------------------------------------------------------------------- */
@@ -317,8 +317,8 @@ static void login_arrived(struct server_session *s, const struct msg_login *l)
                      "token in login doesn't match token from configuration");
     else if (!clock_fits(s, l))
         return;
-    else if (strlen(l->run_id) >= RUN_ID_SIZE)
-        refuse_login(s, REASON_LOGIN_REFUSED, "the run_id is too long");
+    else if (!control_run_id_ok(l->run_id, RUN_ID_SIZE))
+        refuse_login(s, REASON_LOGIN_REFUSED, "the run_id is too long or not printable");
     else if (!s->events->login(s->ctx, l, s->run_id, error))
         refuse_login(s, REASON_LOGIN_REFUSED, error);
     else
@@ -477,7 +477,8 @@ bool server_session_opened(struct server_session *s, struct mux_stream *stream)
 {
     struct fresh *f;
 
-    if (s->ended || (!s->logged_in && s->n_fresh >= MAX_STREAMS_BEFORE_LOGIN))
+    if (s->ended ||
+        s->n_fresh >= (s->logged_in ? s->asked + FRESH_MARGIN : MAX_STREAMS_BEFORE_LOGIN))
         return false;
     f = mem_zalloc(sizeof(*f));
     f->session = s;

@@ -21,6 +21,8 @@ struct server_session;
 enum {
     RUN_ID_SIZE = 65, /* the longest run_id we take from a client, terminated */
     ERROR_SIZE = 256, /* texts of refusals */
+    /* A client needs one stream to log in. frpc opens no second one before the answer. */
+    MAX_STREAMS_BEFORE_LOGIN = 4,
 };
 
 struct server_session_events {
@@ -51,7 +53,7 @@ struct server_session *server_session_new(const struct server_config *cfg,
                                           const struct server_session_events *events, void *ctx);
 /* For the mux's `opened` event: takes the new stream in. */
 bool server_session_opened(struct server_session *s, struct mux_stream *stream);
-/* Call about ten times a second. `wall_s` is Unix time. */
+/* Call at least once a second. `wall_s` is Unix time. */
 void server_session_tick(struct server_session *s, uint64_t now_us, int64_t wall_s);
 
 bool server_session_logged_in(const struct server_session *s);

@@ -1,6 +1,5 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -90,7 +89,7 @@ static int tell_client(const struct visit *v, struct mux_stream *stream)
     struct sockaddr_storage local;
     struct msg_start_work_conn start = {.proxy_name = v->proxy->name};
 
-    start.src_port = sockaddr_text(conn_peer(v->conn), src);
+    start.src_port = sockaddr_text((const struct sockaddr *)&v->from, src);
     start.src_addr = src;
     if (conn_local(v->conn, &local))
         start.dst_port = sockaddr_text((const struct sockaddr *)&local, dst);
@@ -163,7 +162,7 @@ void visit_accept(struct listener *l, void *ctx)
     v->since_us = net_now_us();
     list_init(&v->want.node);
     net_task_init(&v->free_task, free_visit);
-    memcpy(&v->from, conn_peer(v->conn), sockaddr_len(conn_peer(v->conn)));
+    conn_peer(v->conn, &v->from);
     list_push(&s->visits, &v->all);
     list_push(&x->waiting, &v->waiting);
     s->n_visits++;
@@ -225,6 +224,10 @@ void visit_shed(struct server *s)
     char from[ADDR_PORT_TEXT];
     struct visit *v;
 
+    net_shed(s->net);
+    LIST_FOREACH (it, &s->peers)
+        if (pool_over(net_pool(s->net)))
+            mux_shed(carrier_mux(LIST_ENTRY(it, struct peer, node)->carrier));
     while (pool_over(net_pool(s->net)) && (v = largest(s)) != NULL) {
         log_warn(s->log,
                  "user %s of :%u is reset: %zu bytes wait for a slow reader and the memory limit "

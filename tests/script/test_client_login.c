@@ -311,9 +311,10 @@ enum stage {
 
 static void half_an_answer(struct scene *s)
 {
-    char hex[32] = "";
+    char hex[31];
 
-    raw_hex(&s->raw, 1, strncat(hex, V11_LOGIN_RESP, 30));
+    snprintf(hex, sizeof(hex), "%.30s", V11_LOGIN_RESP);
+    raw_hex(&s->raw, 1, hex);
 }
 
 static void advance_to(struct scene *s, int stage)
