@@ -86,11 +86,17 @@ static int tear_down(void **state)
 
 static void take(struct end *to, const uint8_t *data, size_t len)
 {
+    enum tls_state before;
     size_t n;
 
     tls_input(to->tls, data, len);
-    while ((n = tls_read(to->tls, to->got + to->n_got, sizeof(to->got) - to->n_got)) > 0)
+    do {
+        before = tls_state(to->tls);
+        n = tls_read(to->tls, to->got + to->n_got, sizeof(to->got) - to->n_got);
+        /* the owner hears of TLS_OPEN before any byte, whatever came in one segment */
+        assert_true(n == 0 || before == TLS_OPEN);
         to->n_got += n;
+    } while (n > 0 || tls_state(to->tls) != before);
     tls_input(to->tls, NULL, 0);
 }
 
@@ -121,8 +127,7 @@ static void talk(struct fixture *f, size_t step)
     }
 }
 
-static void join(struct fixture *f, const struct tls_client_options *o, const char *name,
-                 size_t step)
+static void prepare(struct fixture *f, const struct tls_client_options *o, const char *name)
 {
     const struct tls_server_options so = {.cert_file = f->cert, .key_file = f->key};
     char error[300];
@@ -133,6 +138,12 @@ static void join(struct fixture *f, const struct tls_client_options *o, const ch
     assert_non_null(f->server_context);
     f->client.tls = tls_new(f->client_context, name, &f->client.out, &f->pool);
     f->server.tls = tls_new(f->server_context, NULL, &f->server.out, &f->pool);
+}
+
+static void join(struct fixture *f, const struct tls_client_options *o, const char *name,
+                 size_t step)
+{
+    prepare(f, o, name);
     take(&f->client, NULL, 0);
     talk(f, step);
     f->client.n_got = 0;
@@ -165,6 +176,38 @@ static void test_bytes_cross_at_any_step(void **state)
         }
     }
     mem_free(data);
+}
+
+/* The client's last handshake message, its data and its end in one segment. */
+static void test_all_in_one_segment(void **state)
+{
+    struct fixture *f = *state;
+    const struct tls_client_options any = {0};
+    uint8_t *all;
+    size_t len = 0;
+
+    prepare(f, &any, "example.test");
+    take(&f->client, NULL, 0);
+    move(f, &f->client, &f->server, 70000); /* hello */
+    move(f, &f->server, &f->client, 70000); /* the server's whole flight */
+    assert_int_equal(tls_state(f->client.tls), TLS_OPEN);
+    assert_int_equal(tls_state(f->server.tls), TLS_HANDSHAKE);
+    tls_write(f->client.tls, (const uint8_t *)"\x16hello", 6);
+    tls_finish(f->client.tls);
+    all = mem_alloc(f->client.out.len);
+    while (f->client.out.len > 0) {
+        size_t n;
+        const uint8_t *data = bytes_peek(&f->client.out, &n);
+
+        memcpy(all + len, data, n);
+        len += n;
+        bytes_consume(&f->client.out, &f->pool, n);
+    }
+    take(&f->server, all, len);
+    assert_int_equal(f->server.n_got, 6);
+    assert_int_equal(tls_state(f->server.tls), TLS_ENDED);
+    mem_free(all);
+    drop_ends(f);
 }
 
 static void test_end_is_told(void **state)
@@ -277,6 +320,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_bytes_cross_at_any_step, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_all_in_one_segment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_end_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ca_wants_the_name, set_up, tear_down),
