@@ -124,15 +124,11 @@ static void take_back(struct registration *r, size_t i)
     control_send(r->control, &m);
 }
 
-/* All share one fate: whoever is registered already is taken back, and all are asked for together
- * at the refused one's next try. */
-static void share_fate(struct registration *r, size_t refused)
+void registration_withdraw(struct registration *r)
 {
-    for (size_t i = 0; i < r->cfg->n_proxies; i++) {
+    for (size_t i = 0; i < r->cfg->n_proxies; i++)
         if (r->proxies[i].state != PROXY_WAIT_RETRY)
             take_back(r, i);
-        r->proxies[i].due_us = r->proxies[refused].due_us;
-    }
 }
 
 static void refused(struct registration *r, size_t i, uint64_t now_us)
@@ -145,7 +141,7 @@ static void refused(struct registration *r, size_t i, uint64_t now_us)
     p->state = PROXY_WAIT_RETRY;
     p->due_us = now_us + p->backoff_us;
     if (r->cfg->fate_shared)
-        share_fate(r, i);
+        registration_withdraw(r); /* all are asked for together when this one is due */
 }
 
 static void confirmed(struct registered *p)
@@ -176,13 +172,6 @@ size_t registration_answered(struct registration *r, const struct msg_new_proxy_
     if (r->proxies[i].state == PROXY_WAIT_RETRY && good)
         take_back(r, i);
     return r->cfg->n_proxies;
-}
-
-void registration_withdraw(struct registration *r)
-{
-    for (size_t i = 0; i < r->cfg->n_proxies; i++)
-        if (r->proxies[i].state != PROXY_WAIT_RETRY)
-            take_back(r, i);
 }
 
 bool registration_complete(const struct registration *r)

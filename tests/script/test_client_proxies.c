@@ -213,6 +213,29 @@ static void fate_shared_and_both_refused(void **state)
     expect_both_asked_after(s, 1000);
 }
 
+/* A success ends the count of refusals: the next one is tried again soon. */
+static void a_confirmation_forgives_earlier_refusals(void **state)
+{
+    static const unsigned waits_ms[] = {1000, 2000, 4000};
+    struct scene *s = *state;
+
+    share_fate(s);
+    for (size_t i = 0; i < COUNT(waits_ms); i++) {
+        answer(s, NO("t1"));
+        answer(s, YES("t2", "6001"));
+        hush(&s->t);
+        expect_both_asked_after(s, waits_ms[i]);
+    }
+    answer(s, YES("t1", "6000"));
+    answer(s, NO("t2"));
+    hush(&s->t);
+    expect_both_asked_after(s, 1000);
+    answer(s, NO("t1"));
+    answer(s, YES("t2", "6001"));
+    hush(&s->t);
+    expect_both_asked_after(s, 1000);
+}
+
 /* The answer to a question that we took back must not pass for the answer to the next one. */
 static void fate_shared_and_an_old_answer_comes_late(void **state)
 {
@@ -260,9 +283,12 @@ static void a_late_success_behind_a_refusal_is_taken_back(void **state)
     script_advance(&s->t, 20 * 1000 + SCRIPT_TICK_MS);
     hush(&s->t);
     answer(s, NO("t1"));
+    EXPECT(&s->t, "client: proxy 0 refused: port already used");
+    script_advance(&s->t, 10 * 1000);
+    EXPECT_NOTHING(&s->t);
     answer(s, YES("t1", "6000"));
-    EXPECT(&s->t, "client: proxy 0 refused: port already used", TAKEN_BACK("t1"));
-    expect_asked_after(s, 1000);
+    EXPECT(&s->t, TAKEN_BACK("t1"));
+    expect_asked_after(s, SCRIPT_TICK_MS);
 }
 
 static void fate_shared_and_no_answer_is_asked_again(void **state)
@@ -431,6 +457,7 @@ int main(void)
         TEST(fate_shared_and_the_second_refused),
         TEST(fate_shared_and_the_first_refused),
         TEST(fate_shared_and_both_refused),
+        TEST(a_confirmation_forgives_earlier_refusals),
         TEST(fate_shared_and_an_old_answer_comes_late),
         TEST(fate_shared_and_an_old_answer_never_comes),
         TEST(a_late_success_behind_a_refusal_is_taken_back),
