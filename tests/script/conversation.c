@@ -267,24 +267,28 @@ static void got(struct work_want *w, struct mux_stream *s)
                                               .dst_addr = "198.51.100.1",
                                               .src_port = 40000,
                                               .dst_port = FIRST_PORT};
+    struct script *t = u->script;
 
+    t->faults += !u->wanted;
     u->served++;
     u->wanted = false;
     u->stream = s;
     mux_attach(s, &user_events, u);
-    script_note(u->script, "server: user %u gets s%u", (unsigned)(u - u->script->users),
-                mux_stream_id(s));
+    script_note(t, "server: user %u gets s%u", (unsigned)(u - t->users), mux_stream_id(s));
     server_session_start_work(s, &start);
+    if (t->served != NULL)
+        t->served(t, (unsigned)(u - t->users));
 }
 
 unsigned script_user(struct script *t)
 {
-    struct script_user *u = &t->users[t->n_users % SCRIPT_USERS];
+    unsigned number = t->n_users++;
+    struct script_user *u = &t->users[number % SCRIPT_USERS];
 
     *u = (struct script_user){.script = t, .want.got = got, .wanted = true};
     list_init(&u->want.node);
     server_session_want(t->server, &u->want);
-    return t->n_users++;
+    return number;
 }
 
 void script_user_leaves(struct script *t, unsigned user)
@@ -323,8 +327,15 @@ void script_service_ends(struct script *t, unsigned work)
 /* ---- what the client says ---------------------------------------------------------------------
  */
 
+/* An end that is over has nothing more to say. */
+static void speaks(struct script *t, enum script_side side)
+{
+    t->faults += t->end[side].ended;
+}
+
 static void client_logged_in(void *ctx, const char *given, const char *version, bool mlgate)
 {
+    speaks(ctx, SIDE_CLIENT);
     script_note(ctx, "client: logged in as %s at %s, %s", given, version,
                 mlgate ? "mlgate" : "stock");
 }
@@ -333,6 +344,7 @@ static void client_proxy(void *ctx, size_t i, const char *remote_addr, const cha
 {
     struct script *t = ctx;
 
+    speaks(t, SIDE_CLIENT);
     t->answered++;
     script_note(t, "client: proxy %zu %s%s%s", i, remote_addr, *error ? "refused: " : "", error);
 }
@@ -342,6 +354,7 @@ static void client_work(void *ctx, struct mux_stream *s, size_t i,
 {
     struct script *t = ctx;
 
+    speaks(t, SIDE_CLIENT);
     script_note(t, "client: s%u is a user of %zu, %s:%u to %s:%u", mux_stream_id(s), i,
                 start->src_addr, start->src_port, start->dst_addr, start->dst_port);
     mux_attach(s, &work_events, t);
@@ -352,6 +365,7 @@ static void client_work(void *ctx, struct mux_stream *s, size_t i,
 
 static void ended(struct script *t, enum script_side side, enum reason why, const char *text)
 {
+    speaks(t, side);
     script_note(t, "%s: ended%s, %s: %s", names[side], t->end[side].ended ? " again" : "",
                 reason_name(why), text);
     t->end[side].ended = true;
@@ -378,6 +392,7 @@ static bool server_login(void *ctx, const struct msg_login *login, char given[RU
 {
     struct script *t = ctx;
 
+    speaks(t, SIDE_SERVER);
     script_note(t, "server: login of %s, user \"%s\", run_id \"%s\", %s", login->hostname,
                 login->user, login->run_id, msg_login_meta(login, "mlgate") ? "mlgate" : "stock");
     snprintf(error, ERROR_SIZE, "%s", t->login_refusal ? t->login_refusal : "");
@@ -391,6 +406,7 @@ static void server_new_proxy(void *ctx, const struct msg_new_proxy *p)
     int64_t index = p->remote_port - FIRST_PORT;
     char address[32];
 
+    speaks(t, SIDE_SERVER);
     script_note(t, "server: asked for %s %s on %lld", p->proxy_type, p->proxy_name,
                 (long long)p->remote_port);
     if (t->hold_answers)
@@ -404,6 +420,7 @@ static void server_new_proxy(void *ctx, const struct msg_new_proxy *p)
 
 static void server_close_proxy(void *ctx, const char *name)
 {
+    speaks(ctx, SIDE_SERVER);
     script_note(ctx, "server: %s is taken back", name);
 }
 
@@ -480,15 +497,12 @@ void script_advance(struct script *t, uint64_t ms)
 /* ---- life -------------------------------------------------------------------------------------
  */
 
-static uint8_t next_random(struct script *t)
-{
-    return t->next_random++;
-}
-
 static void fill(void *ctx, uint8_t *out, size_t len)
 {
+    struct script *t = ctx;
+
     for (size_t i = 0; i < len; i++)
-        out[i] = next_random(ctx);
+        out[i] = t->next_random++;
 }
 
 static void default_configs(struct script *t)
@@ -563,15 +577,20 @@ void script_drop(struct script *t, enum script_side side)
     pool_clear(&e->pool);
 }
 
+void script_rewire(struct script *t)
+{
+    for (int side = SIDE_CLIENT; side <= SIDE_SERVER; side++)
+        wire_clear(&t->wire[side]);
+}
+
 bool script_free(struct script *t)
 {
     bool clean;
 
-    for (int side = SIDE_CLIENT; side <= SIDE_SERVER; side++) {
+    for (int side = SIDE_CLIENT; side <= SIDE_SERVER; side++)
         script_drop(t, (enum script_side)side);
-        wire_clear(&t->wire[side]);
-    }
-    clean = t->leaked == 0;
+    script_rewire(t);
+    clean = t->leaked == 0 && t->faults == 0;
     mem_free(t->text);
     mem_free(t->taken);
     mem_free(t->hearing);

@@ -61,6 +61,7 @@ struct script {
     const char *proxy_refusal[SCRIPT_PROXIES]; /* for port 6000 + index; NULL: it listens */
     bool hold_answers; /* the server's owner answers no NewProxy: the script does */
     bool quiet;        /* writes nothing down */
+    void (*served)(struct script *t, unsigned user); /* inside `got` of that user; may be NULL */
     int64_t client_skew_s;
 
     struct script_end end[2];
@@ -82,6 +83,7 @@ struct script {
     unsigned n_works;
     unsigned answered; /* NewProxy answers that the client took */
     size_t leaked;     /* bytes of streams that were held when their end was gone */
+    unsigned faults; /* what no end may do: end twice, speak afterwards, serve whom nobody wants */
     char *text;
     size_t text_len;
     char *taken;   /* what script_take returned last */
@@ -94,7 +96,10 @@ void script_init(struct script *t);
 void script_begin(struct script *t, enum script_side side);
 /* That side goes away as its owner would let it: the session first, then what carries it. */
 void script_drop(struct script *t, enum script_side side);
-/* Everything, at any moment. False when an end still held memory of streams. */
+/* A new wire between two ends that were dropped; what was under way is lost. */
+void script_rewire(struct script *t);
+/* Everything, at any moment. False when an end still held memory of streams or did what no end may
+ * do. */
 bool script_free(struct script *t);
 
 /* Delivers what may be delivered now, and the answers to it, until nobody has more to say. */

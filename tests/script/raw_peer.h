@@ -53,6 +53,7 @@ struct raw {
     struct script *t;
     enum script_side plays;
     bool no_ack;   /* leaves opened streams unacknowledged */
+    bool blind;    /* windows are not checked */
     bool no_grant; /* opens and acknowledges with the first window only */
     char counted;  /* messages of this type are counted and not written down; 0: none */
     unsigned count;
@@ -81,8 +82,8 @@ void raw_say(struct raw *r, uint32_t id, char type, const char *json);
 void raw_bytes(struct raw *r, uint32_t id, const void *data, size_t len);
 /* The same from hexadecimal digits, past the cipher. */
 void raw_hex(struct raw *r, uint32_t id, const char *hex);
-/* Bytes of no frame. */
-void raw_wire(struct raw *r, const char *hex);
+/* Bytes of no frame of ours; they may grant or end anything, so windows are checked no longer. */
+void raw_wire(struct raw *r, const void *data, size_t len);
 /* Both directions of the stream are enciphered from here on. */
 void raw_encipher(struct raw *r, uint32_t id);
 

@@ -274,6 +274,25 @@ static void run_ids_have_a_reasonable_length(void **state)
     }
 }
 
+static void run_ids_can_be_shown(void **state)
+{
+    static const char *const bad[] = {"a b", "a\\nb", "\\u007f", "\\u001b[1m", "\xc3\xa9"};
+
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct scene *s = scene_new(SIDE_SERVER);
+        char json[64];
+
+        begin(s);
+        snprintf(json, sizeof(json), "{\"run_id\":\"%s\"}", bad[i]);
+        raw_say(&s->raw, 1, '1', json);
+        script_run(&s->t);
+        assert_false(client_session_logged_in(s->t.client));
+        assert_int_equal(s->t.end[SIDE_CLIENT].why, REASON_PROTOCOL);
+        hush(&s->t);
+        scene_end(s);
+    }
+}
+
 static void a_login_that_fits_no_message_is_an_error(void **state)
 {
     struct scene *s = *state;
@@ -527,6 +546,7 @@ int main(void)
         TEST(an_answer_of_the_greatest_length_is_taken),
         TEST(an_answer_that_is_longer_is_not),
         cmocka_unit_test(run_ids_have_a_reasonable_length),
+        cmocka_unit_test(run_ids_can_be_shown),
         TEST(a_login_that_fits_no_message_is_an_error),
         cmocka_unit_test(it_can_be_freed_at_every_stage),
         cmocka_unit_test(the_end_of_the_control_stream_is_the_end),

@@ -241,6 +241,30 @@ static void run_ids_have_a_reasonable_length(void **state)
     }
 }
 
+static void run_ids_can_be_shown(void **state)
+{
+    static const struct {
+        const char *json;
+        bool good;
+    } table[] = {
+        {"!azAZ09-_~", true}, {"a b", false},        {" ", false},       {"a\\nb", false},
+        {"\\u007f", false},   {"\\u001b[1m", false}, {"\\u00e9", false}, {"\xc3\xa9", false},
+    };
+
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct scene *s = scene_new(SIDE_CLIENT);
+        char more[64];
+
+        begin(s);
+        snprintf(more, sizeof(more), ",\"run_id\":\"%s\"", table[i].json);
+        say_login(s, 1, SCRIPT_WALL_S, more);
+        script_run(&s->t);
+        assert_int_equal(server_session_logged_in(s->t.server), table[i].good);
+        hush(&s->t);
+        scene_end(s);
+    }
+}
+
 /* ---- clocks -----------------------------------------------------------------------------------
  */
 
@@ -391,8 +415,7 @@ static void a_new_work_conn_before_the_login_is_refused(void **state)
     begin(s);
     raw_hex(&s->raw, 1, V13_NEW_WORK_CONN);
     script_run(&s->t);
-    EXPECT(&s->t, "server: ended, protocol-error: a work connection before a login",
-           "raw: s1 ack",
+    EXPECT(&s->t, "server: ended, protocol-error: a work connection before a login", "raw: s1 ack",
            "raw: s1 StartWorkConn {\"error\":\"no client control found for run id "
            "[0123456789abcdef]\"}",
            "raw: s1 fin");
@@ -469,6 +492,7 @@ int main(void)
         cmocka_unit_test(a_wrong_token_is_refused),
         TEST(the_owner_may_refuse),
         cmocka_unit_test(run_ids_have_a_reasonable_length),
+        cmocka_unit_test(run_ids_can_be_shown),
         cmocka_unit_test(a_login_must_be_of_about_now),
         TEST(the_token_is_looked_at_before_the_clock),
         TEST(the_skew_is_told_in_general_terms_when_asked_to),

@@ -356,6 +356,7 @@ static void who_leaves_and_comes_back_is_served_once(void **state)
     log_in(s, 0);
     script_user(&s->t);
     script_user_leaves(&s->t, 0);
+    s->t.users[0].wanted = true;
     server_session_want(s->t.server, &s->t.users[0].want);
     script_run(&s->t);
     offer(s, 3);
