@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "cli/runtime.h"
 #include "cli/verb.h"
 #include "config/env.h"

@@ -48,7 +48,7 @@ struct client_config {
     int pool_count;
     int heartbeat_interval_s; /* <= 0: no frp Ping */
     int heartbeat_timeout_s;  /* <= 0: no Pong is waited for */
-    int mux_keepalive_s;      /* upper limit between two mux pings */
+    int mux_keepalive_s;      /* for frpc.ini; our own client pings after a second of silence */
     int dial_timeout_s;
     unsigned scopes; /* bits of enum auth_scope */
     bool login_fail_exit;

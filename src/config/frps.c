@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "config/client_config.h"
 #include "config/field.h"
-#include "config/file.h"
 #include "config/keys.h"
 #include "config/problem.h"
 #include "config/token.h"
@@ -200,16 +199,13 @@ int frps_parse(const char *name, const char *text, size_t len, ini_getenv *get, 
 int frps_load(const char *path, ini_getenv *get, void *context, struct server_config *out,
               struct problems *problems)
 {
-    char why[256];
     char *text;
     size_t len;
-    int code = file_read(path, INI_SIZE_MAX, &text, &len, why, sizeof(why));
+    int code = ini_read_file(path, &text, &len, problems);
 
     memset(out, 0, sizeof(*out));
-    if (code != 0) {
-        problem_addf(problems, path, "%s", why);
+    if (code != 0)
         return code;
-    }
     code = frps_parse(path, text, len, get, context, out, problems);
     mem_free_secret(text, len);
     return code;

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "config/file.h"
 #include "config/ini_text.h"
 #include "config/problem.h"
 
@@ -324,13 +325,21 @@ static int check_bytes(const char *file, const char *text, size_t len, struct pr
 
 static int read_expanded(struct ini *ini, const char *text, size_t len, struct problems *problems)
 {
-    struct reader r = {.ini = ini, .problems = problems, .at = text, .end = text + len};
-    int code;
+    size_t mark = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    struct reader r = {.ini = ini, .problems = problems, .at = text + mark, .end = text + len};
+    int code = read_lines(&r);
 
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-        r.at += 3;
-    code = read_lines(&r);
     return code != 0 ? code : check_references(&r);
+}
+
+int ini_read_file(const char *path, char **text, size_t *len, struct problems *problems)
+{
+    char why[256];
+    int code = file_read(path, INI_SIZE_MAX, text, len, why, sizeof(why));
+
+    if (code != 0)
+        problem_addf(problems, path, "%s", why);
+    return code;
 }
 
 int ini_read(const char *file, const char *text, size_t len, ini_getenv *get, void *context,

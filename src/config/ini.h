@@ -55,6 +55,9 @@ typedef const char *ini_getenv(void *context, const char *name);
  * the result is negative and *out is empty. Values are secrets as a whole: never shown. */
 int ini_read(const char *file, const char *text, size_t len, ini_getenv *get, void *context,
              struct ini *out, struct problems *problems);
+/* The bytes of an INI file for ini_read, the caller's (mem_free_secret). Otherwise a negative code,
+ * with the cause in `problems`. */
+int ini_read_file(const char *path, char **text, size_t *len, struct problems *problems);
 /* Overwrites all values. */
 void ini_free(struct ini *ini);
 

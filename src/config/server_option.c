@@ -18,7 +18,7 @@ enum {
 #define AT(member)    .offset = offsetof(struct server_config, member)
 #define COUNT(member) .count_offset = offsetof(struct server_config, member)
 
-/* In step with server_fields below. */
+/* In step with `fields` below. */
 const struct server_option server_options[] = {
     {"bind", "MLGATE_BIND", "bind_addr", "ADDRESS:PORT", "0.0.0.0:7000",
      "Where frp clients connect; :PORT means every address."},
@@ -202,6 +202,12 @@ bool server_config_check(const struct server_config *cfg, bool token_optional,
 
 void server_help(FILE *out, bool colour)
 {
+    fputs("usage: mlgate server [-c FILE] [FLAGS]\n\n"
+          "-c FILE, --config FILE\n"
+          "    A legacy frps.ini, read with frp's meaning and defaults. Variables and flags count "
+          "on\n"
+          "    top of it. Without it the defaults below hold, which are safer than frp's.\n\n",
+          out);
     for (size_t i = 0; i < server_n_options; i++) {
         const struct server_option *o = &server_options[i];
 

@@ -323,8 +323,8 @@ static bool wants_keep_alive(const struct http_head *head)
 
 int http_framing_decide(struct http_head *head, bool to_head, struct http_framing *out)
 {
-    const struct http_header *coding;
-    const struct http_header *length;
+    const struct http_header *coding = NULL;
+    const struct http_header *length = NULL;
     int rc = single(head, "transfer-encoding", &coding);
 
     *out = (struct http_framing){.kind = HTTP_BODY_NONE, .keep_alive = wants_keep_alive(head)};

@@ -1,4 +1,3 @@
-#include "base/err.h"
 #include "net/conn_internal.h"
 
 enum {

@@ -12,7 +12,10 @@ enum { PIN_TEXT = 44 };
 
 static void explain(char *error, size_t size, const char *what, const char *file)
 {
-    const char *text = ERR_reason_error_string(ERR_peek_last_error());
+    unsigned long code = ERR_peek_last_error();
+    const char *text = ERR_SYSTEM_ERROR(ERR_peek_error())
+                           ? strerror(ERR_GET_REASON(ERR_peek_error()))
+                           : ERR_reason_error_string(code);
 
     snprintf(error, size, "%s %s: %s", what, file, text ? text : "cannot be used");
     ERR_clear_error();

@@ -1,5 +1,4 @@
 /* The two ports and what opens and closes the inference one. */
-#include "base/err.h"
 #include "base/mem.h"
 #include "testnode/node.h"
 

@@ -545,9 +545,6 @@ struct client *client_new(struct net *n, const struct client_config *cfg,
 
 void client_start(struct client *c)
 {
-    if (c->cfg->n_servers > 1)
-        log_info(c->log, "%zu servers are configured; only the first is served by this version",
-                 c->cfg->n_servers);
     uv_timer_start(&c->tick, ticked, TICK_MS, TICK_MS);
     try_login(c);
 }

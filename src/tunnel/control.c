@@ -1,5 +1,7 @@
 #include "tunnel/control.h"
 
+#include <string.h>
+
 #include "base/err.h"
 
 /* Control traffic is small; a kilobyte at a time keeps the stack small too. */
@@ -121,9 +123,10 @@ int control_encrypt_writes(struct control *c, const uint8_t key[CIPHER_KEY_LEN],
 
 bool control_run_id_ok(const char *run_id, size_t size)
 {
-    size_t len = 0;
+    size_t len = strlen(run_id);
+    size_t good = 0;
 
-    while (run_id[len] > ' ' && run_id[len] < 0x7f)
-        len++;
-    return run_id[len] == '\0' && len < size;
+    while (good < len && run_id[good] > ' ' && run_id[good] < 0x7f)
+        good++;
+    return good == len && len < size;
 }

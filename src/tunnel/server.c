@@ -205,6 +205,8 @@ void server_stop(struct server *s)
     visit_end_all(s, REASON_LOCAL_STOP);
     while (!list_empty(&s->openings))
         peer_free(LIST_ENTRY(s->openings.next, struct peer, node), REASON_LOCAL_STOP, "stopping");
+    LIST_FOREACH (it, &s->peers)
+        mux_go_away(carrier_mux(LIST_ENTRY(it, struct peer, node)->carrier));
     while (!list_empty(&s->peers))
         peer_free(LIST_ENTRY(s->peers.next, struct peer, node), REASON_LOCAL_STOP, "stopping");
     while (!list_empty(&s->orphans))
