@@ -57,6 +57,7 @@ class Child:
         self.command = [str(word) for word in command]
         self.folder = folder
         self.log = folder / f"{name}.log"
+        self.log.unlink(missing_ok=True)
         self.name = name
         self.popen = None
 

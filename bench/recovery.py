@@ -36,11 +36,13 @@ async def request(port):
             writer.transport.abort()
 
 
-async def first_good(port, since, limit):
-    """Seconds from `since` to the first answered request."""
+async def first_good(port, since, limit, children=()):
+    """Seconds from `since` to the first answered request; Failed at once when a child ends."""
     probes = set()
     try:
         while time.monotonic() < since + limit:
+            for child in children:
+                child.check()
             probes.add(asyncio.create_task(request(port)))
             done, _ = await asyncio.wait(probes, timeout=PROBE_EVERY,
                                          return_when=asyncio.FIRST_COMPLETED)
@@ -140,7 +142,7 @@ async def client_lost_disk_lost(stack, forwarder):
 
 async def wait_until_up(stack):
     try:
-        return await first_good(stack.main, time.monotonic(), START_LIMIT)
+        return await first_good(stack.main, time.monotonic(), START_LIMIT, stack.children)
     except Failed as e:
         raise Failed(f"did not start: {e}; {stack.log_tail()}") from e
 

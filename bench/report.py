@@ -25,6 +25,9 @@ class Results:
             reasons = self.failures.setdefault((metric.key, stack.name), {})
             reasons[reason] = reasons.get(reason, 0) + 1
 
+    def failed(self):
+        return sum(sum(reasons.values()) for reasons in self.failures.values())
+
     def median(self, metric, name):
         values = self.values.get((metric.key, name))
         return statistics.median(values) if values else None
@@ -118,8 +121,8 @@ def failure_lines(results, metrics, names):
             for reason, times in results.failures.get((metric.key, name), {}).items():
                 seen.setdefault((name, reason), []).append((metric.title, times))
     for (name, reason), where in seen.items():
-        titles = ", ".join(title for title, _ in where)
-        yield f"  FAILED {name}: {titles} ({where[0][1]}x): {reason}"
+        more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+        yield f"  FAILED {name}: {where[0][0]}{more} ({where[0][1]}x): {reason}"
 
 
 def others_line(results, group):

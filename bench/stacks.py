@@ -84,6 +84,11 @@ class Stack:
             child.stop()
         self.server = self.client = None
 
+    def deaths(self):
+        """Who ended without being asked to, in words."""
+        return [f"{c.name} ended with status {c.popen.returncode}: {c.tail()}"
+                for c in self.children if c.popen and c.popen.poll() is not None]
+
     def log_tail(self):
         return "; ".join(f"{c.name}: {c.tail()}" for c in self.children) or "no process"
 
@@ -196,14 +201,18 @@ def frp_folders():
         yield pathlib.Path(found).parent
 
 
-def find_frp():
+def find_frp(absent):
     """version → stack"""
     stacks = {}
     for folder in frp_folders():
         frps, frpc = folder / "frps", folder / "frpc"
         if not (os.access(frps, os.X_OK) and os.access(frpc, os.X_OK)):
             continue
-        version = version_of(frps, "--version")
+        try:
+            version = version_of(frps, "--version")
+        except Failed as e:
+            absent[f"frp in {folder.name}"] = str(e)
+            continue
         stacks.setdefault(version, Frp(frps, frpc, version))
     return stacks
 
@@ -211,7 +220,7 @@ def find_frp():
 def find_stacks(mlgate):
     """(stacks in the order of the tables, {name: why it does not run})"""
     stacks, absent = [Direct()], {}
-    frp = find_frp()
+    frp = find_frp(absent)
     for version in FRP_VERSIONS:
         if version not in frp:
             absent[f"frp {version}"] = "no frps and frpc of this version in PEERS_DIR or PATH"

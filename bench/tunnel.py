@@ -146,7 +146,7 @@ class Runner:
             found = cell.run(self.bench, stack, **cell.options)
             self.results.others.setdefault(group, []).append(other_work.share())
         except (Failed, OSError, ValueError, KeyError) as e:
-            self.failed(cell, stack, e)
+            self.failed(cell, stack, "; ".join([str(e), *stack.deaths()]))
             return
         self.record(cell, stack, found)
         self.say_found(cell, stack, found)
@@ -225,7 +225,9 @@ def run_all(args, chosen, absent, folder):
         print("\n".join(lines), flush=True)
     facts["seconds"] = round(time.monotonic() - begun)
     facts["load_at_end"] = os.getloadavg()[0]
-    print(f"{facts['seconds']} s, load {facts['load_at_end']:.2f} at the end")
+    facts["failed"] = runner.results.failed()
+    print(f"{facts['seconds']} s, load {facts['load_at_end']:.2f} at the end, "
+          f"{facts['failed']} numbers failed")
     groups = {group: metrics_of(group) for group in args.groups}
     return report.as_json(facts, chosen, absent, groups, runner.results)
 
@@ -243,6 +245,7 @@ def main():
         document = run_all(args, chosen, absent, folder)
         if args.json:
             pathlib.Path(args.json).write_text(json.dumps(document, indent=1) + "\n")
+        return 1 if document["facts"]["failed"] else 0
     except Failed as e:
         print(f"script/bench: {e}", file=sys.stderr)
         return 1
@@ -251,7 +254,6 @@ def main():
     finally:
         stop_all()
         shutil.rmtree(folder, ignore_errors=True)
-    return 0
 
 
 if __name__ == "__main__":
