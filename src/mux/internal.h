@@ -31,7 +31,7 @@ struct mux_stream {
     void *ctx;
     struct bytes queue;
     uint64_t credited_us; /* when credit last went out: the drain rate decides the window */
-    uint64_t moved_us;    /* when the owner left or, later, when bytes or the FIN did */
+    uint64_t moved_us;    /* when bytes last left or, later, the owner did */
     uint32_t id;
     uint32_t send_window;
     uint32_t recv_window; /* what the peer may still send */

@@ -258,10 +258,9 @@ static int frame_received(struct mux_session *m)
 
 static int end_of_body(struct mux_session *m)
 {
-    struct mux_stream *s = m->body;
+    bool fin = m->body != NULL && (m->frame.flags & MUX_FIN);
 
-    m->body = NULL;
-    return s != NULL && (m->frame.flags & MUX_FIN) ? stream_peer_fin(s) : ERR_OK;
+    return fin ? stream_peer_fin(m->body) : ERR_OK;
 }
 
 static int input_header(struct mux_session *m, const uint8_t **data, size_t *len)

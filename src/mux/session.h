@@ -10,7 +10,8 @@
  *
  * Ownership: the session owns its streams. A stream's pointer is valid for its owner until the
  * owner's `reset` event has returned, or until it calls mux_release or mux_reset. Events may call
- * any function here, on any stream; nothing is freed before the outermost call returns. */
+ * any function here but mux_input and mux_free, on any stream; nothing is freed before the
+ * outermost call returns. The sink calls nothing here. */
 #ifndef MUX_SESSION_H
 #define MUX_SESSION_H
 

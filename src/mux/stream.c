@@ -90,7 +90,7 @@ static void schedule(struct mux_stream *s)
         set_lane(s, LANE_NONE);
     else if (s->queue.len > SMALL_QUEUE)
         set_lane(s, LANE_BULK);
-    else if (s->lane == LANE_NONE)
+    else
         set_lane(s, LANE_SMALL);
 }
 
@@ -280,10 +280,8 @@ void stream_put_control(struct mux_stream *s, const struct mux_sink *sink)
     s->recv_window += s->grant;
     s->grant = 0;
     s->due = 0;
-    if (flags & MUX_FIN) {
+    if (flags & MUX_FIN)
         s->local = HALF_ENDED;
-        s->moved_us = s->session->now_us;
-    }
     if (flags & MUX_RST)
         stream_forget(s);
     else

@@ -1,0 +1,116 @@
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SIZED(text) (text), sizeof(text) - 1
+
+static const struct {
+    const char *text;
+    size_t len;
+    uint64_t max;
+    bool good;
+    uint64_t value;
+} numbers[] = {
+    {SIZED("0"), 0, true, 0},
+    {SIZED("1"), 0, false, 0},
+    {SIZED("00"), 0, true, 0},
+    {SIZED("7"), 9, true, 7},
+    {SIZED("7"), 7, true, 7},
+    {SIZED("7"), 6, false, 0},
+    {SIZED("007"), 9, true, 7},
+    {SIZED("0999"), 9999, true, 999}, /* leading zeros are not octal */
+    {SIZED("65535"), 65535, true, 65535},
+    {SIZED("65536"), 65535, false, 0},
+    {SIZED("655350"), 65535, false, 0},
+    {SIZED("15"), 14, false, 0},
+    {SIZED("14"), 14, true, 14},
+    {SIZED("18446744073709551615"), UINT64_MAX, true, UINT64_MAX},
+    {SIZED("18446744073709551616"), UINT64_MAX, false, 0},
+    {SIZED("18446744073709551625"), UINT64_MAX, false, 0},
+    {SIZED("99999999999999999999999999"), UINT64_MAX, false, 0},
+    {SIZED("000000000000000000000000000000001"), UINT64_MAX, true, 1},
+    {SIZED(""), UINT64_MAX, false, 0},
+    {SIZED("+1"), 9, false, 0},
+    {SIZED("-1"), 9, false, 0},
+    {SIZED(" 1"), 9, false, 0},
+    {SIZED("1 "), 9, false, 0},
+    {SIZED("1\n"), 9, false, 0},
+    {SIZED("1\0"), 9, false, 0},
+    {SIZED("0x1"), 9, false, 0},
+    {SIZED("1e3"), 9999, false, 0},
+    {SIZED("1."), 9, false, 0},
+    {SIZED("/"), 9, false, 0},
+    {SIZED(":"), 99, false, 0},
+    {SIZED("\xb1"), UINT64_MAX, false, 0},
+    {SIZED("\xff"), UINT64_MAX, false, 0},
+    {"12", 1, 99, true, 1}, /* only what was given, no terminator needed */
+};
+
+static void test_uint(void **state)
+{
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        uint64_t value = 4711;
+        bool good = text_uint(numbers[i].text, numbers[i].len, numbers[i].max, &value);
+
+        if (good != numbers[i].good || value != (good ? numbers[i].value : 4711))
+            fail_msg("row %zu, \"%s\": %d, %llu", i, numbers[i].text, good,
+                     (unsigned long long)value);
+    }
+}
+
+static void test_hex(void **state)
+{
+    char out[16];
+
+    memset(out, '#', sizeof(out));
+    text_hex(out, (const uint8_t *)"", 0);
+    assert_memory_equal(out, "\0#", 2);
+    text_hex(out, (const uint8_t *)"\x00\x0f\x9a\xff\x10", 5);
+    assert_memory_equal(out, "000f9aff10\0#", 12);
+}
+
+static const struct {
+    const char *a;
+    size_t a_len;
+    const char *b;
+    size_t b_len;
+    bool equal;
+} pairs[] = {
+    {SIZED(""), SIZED(""), true},
+    {SIZED("a"), SIZED(""), false},
+    {SIZED(""), SIZED("a"), false},
+    {SIZED("secret"), SIZED("secret"), true},
+    {SIZED("secret"), SIZED("Secret"), false},
+    {SIZED("secret"), SIZED("secreT"), false},
+    {SIZED("secret"), SIZED("secre"), false},
+    {SIZED("secre"), SIZED("secret"), false},
+    {SIZED("a\0b"), SIZED("a\0c"), false},
+    {SIZED("a\0b"), SIZED("a\0b"), true},
+    {SIZED("\x80"), SIZED("\x00"), false},
+    {SIZED("\xff\xff"), SIZED("\xff\xff"), true},
+    {SIZED("\x01\x02"), SIZED("\x02\x01"), false},
+};
+
+static void test_equal_secret(void **state)
+{
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        if (text_equal_secret(pairs[i].a, pairs[i].a_len, pairs[i].b, pairs[i].b_len) !=
+            pairs[i].equal)
+            fail_msg("row %zu", i);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_uint),
+        cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_equal_secret),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
