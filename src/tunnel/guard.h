@@ -13,10 +13,10 @@
 #include "base/map.h"
 
 enum {
-    GUARD_OPENINGS = 4096,   /* at once, all sources together */
-    GUARD_BAD_FAILURES = 20, /* from here on a source counts as bad ... */
-    GUARD_BAD_OPENINGS = 8,  /* ... and has at most this many openings at once */
-    GUARD_SOURCES = 16384,   /* remembered at most; others are only bounded by GUARD_OPENINGS */
+    GUARD_OPENINGS = 4096,    /* at once, all sources together */
+    GUARD_BAD_FAILURES = 20,  /* from here on a source counts as bad ... */
+    GUARD_BAD_OPENINGS = 256, /* ... and has at most this many openings at once */
+    GUARD_SOURCES = 16384,    /* remembered at most; others are only bounded by GUARD_OPENINGS */
     GUARD_HALVE_US = 60 * 1000 * 1000, /* failures are forgotten by halves */
     GUARD_LOGIN_US = 10 * 1000 * 1000, /* from accept to a complete login */
 };

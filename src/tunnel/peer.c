@@ -229,6 +229,7 @@ static void first_bytes(struct peer *p, const uint8_t *data, size_t len)
     struct conn *c = p->conn;
     size_t skip = data[0] == TLS_FRP_BYTE ? 1 : 0;
 
+    p->spoke = true;
     stream_consumed(conn_stream(c), len);
     if (skip || data[0] == TLS_CLIENT_HELLO)
         conn_use_tls_server(c, p->server->tls, data + skip, len - skip);
@@ -264,21 +265,47 @@ static void on_opening(struct stream *s, enum stream_event event, const uint8_t 
     }
 }
 
+/* How far an opening has come; what has come least far goes first, so that a handshake under way
+ * has time to become a login while strangers who hold sockets make room. */
+enum stage {
+    STAGE_SILENT = 0,
+    STAGE_HANDSHAKE = 1,
+    STAGE_LOGIN = 2,
+    STAGES = 3,
+};
+
+static enum stage stage_of(const struct peer *p)
+{
+    if (p->carrier != NULL)
+        return STAGE_LOGIN;
+    return p->spoke ? STAGE_HANDSHAKE : STAGE_SILENT;
+}
+
+/* The oldest opening at `stage`; of one source, or of all when that is NULL. */
+static struct peer *oldest_at(struct server *s, enum stage stage, const struct guard_source *source)
+{
+    LIST_FOREACH (it, &s->openings) {
+        struct peer *p = LIST_ENTRY(it, struct peer, node);
+
+        if (!p->failing && stage_of(p) == stage && (source == NULL || p->source == source))
+            return p;
+    }
+    return NULL;
+}
+
 static void make_room(struct server *s, const struct guard_source *source)
 {
     bool all = guard_full(&s->guard);
+    struct peer *p = NULL;
 
     if (!all && !guard_source_full(source))
         return;
-    LIST_FOREACH (it, &s->openings) {
-        struct peer *oldest = LIST_ENTRY(it, struct peer, node);
-
-        if (oldest->failing || (!all && oldest->source != source))
-            continue;
-        oldest->failing = true;
-        peer_fail(oldest, REASON_LIMIT, "too many connections without a login at once");
+    for (int stage = 0; stage < STAGES && p == NULL; stage++)
+        p = oldest_at(s, (enum stage)stage, all ? NULL : source);
+    if (p == NULL)
         return;
-    }
+    p->failing = true;
+    peer_fail(p, REASON_LIMIT, "too many connections without a login at once");
 }
 
 void peer_accept(struct listener *l, void *ctx)
@@ -302,9 +329,9 @@ void peer_accept(struct listener *l, void *ctx)
     sockaddr_text((const struct sockaddr *)&from, host);
     p->since_us = net_now_us();
     p->source = guard_open(&s->guard, host, p->since_us);
+    make_room(s, p->source); /* before it is on the list: never the newest */
     list_push(&s->openings, &p->node);
     s->n_openings++;
-    make_room(s, p->source);
     conn_start(p->conn);
 }
 

@@ -57,6 +57,7 @@ struct peer {
     unsigned n_ports;
     uint64_t since_us;
     bool logged_in;
+    bool spoke;   /* its first bytes have come */
     bool failing; /* already told to go, to make room */
     unsigned n_claims;
     struct log_gate refusals;

@@ -42,16 +42,17 @@ static void fail_times(struct guard *g, const char *address, unsigned n, uint64_
 /* How many openings the source may have before one of them must go. */
 static unsigned openings_allowed(struct guard *g, const char *address, uint64_t now_us)
 {
-    struct guard_source *open[64];
+    struct guard_source *open[2 * GUARD_BAD_OPENINGS];
+    const unsigned most = sizeof(open) / sizeof(open[0]);
     unsigned n = 0;
     unsigned allowed;
 
-    while (n < 64) {
+    while (n < most) {
         open[n] = guard_open(g, address, now_us);
         if (guard_source_full(open[n++]))
             break;
     }
-    allowed = n < 64 ? n - 1 : UINT32_MAX;
+    allowed = n < most ? n - 1 : UINT32_MAX;
     while (n > 0)
         guard_close(g, open[--n], false, now_us);
     return allowed;
@@ -61,6 +62,7 @@ static void good_sources_are_not_limited(void **state)
 {
     struct guard *g = *state;
 
+    assert_int_equal(g->sources.seed, 42);
     assert_int_equal(openings_allowed(g, "192.0.2.1", start_us), UINT32_MAX);
     fail_times(g, "192.0.2.1", GUARD_BAD_FAILURES - 1, start_us);
     assert_int_equal(openings_allowed(g, "192.0.2.1", start_us), UINT32_MAX);
@@ -127,6 +129,19 @@ static void an_old_source_is_not_forgiven_early(void **state)
     guard_tick(g, later + halve_us);
     assert_int_equal(kept->failures, GUARD_BAD_FAILURES / 2);
     guard_close(g, kept, false, later + halve_us);
+}
+
+/* A failure counts from when it is known, not from when the connection was accepted. */
+static void a_slow_failure_counts_from_its_end(void **state)
+{
+    struct guard *g = *state;
+    struct guard_source *src = guard_open(g, "192.0.2.1", start_us);
+
+    guard_close(g, src, true, start_us + halve_us / 2);
+    guard_tick(g, start_us + halve_us);
+    assert_int_equal(g->sources.count, 1);
+    guard_tick(g, start_us + halve_us / 2 + halve_us);
+    assert_int_equal(g->sources.count, 0);
 }
 
 static void ticks_forget_whom_nobody_misses(void **state)
@@ -206,6 +221,7 @@ int main(void)
         TEST(failures_are_forgotten_by_halves),
         TEST(forgetting_does_not_depend_on_looking),
         TEST(an_old_source_is_not_forgiven_early),
+        TEST(a_slow_failure_counts_from_its_end),
         TEST(ticks_forget_whom_nobody_misses),
         TEST(a_full_house),
         TEST(a_full_table_of_sources),
