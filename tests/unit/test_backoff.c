@@ -154,6 +154,35 @@ static void displaced_twice_within_a_minute_is_one(void **state)
     }
 }
 
+/* A server that lets us in and drops us at once: two such sessions are a restart, more a habit. */
+static void short_sessions_in_a_row_slow_down(void **state)
+{
+    static const unsigned wait_ms[] = {200, 200, 400, 800, 1600, 3200, 6400, 10000, 10000, 10000};
+    struct backoff b = {0};
+
+    for (size_t i = 0; i < COUNT(wait_ms); i++) {
+        backoff_reset(&b);
+        backoff_session_lived(&b, BACKOFF_SHORT_US - 1);
+        step(&b, REASON_PEER_CLOSED, start_us + i * SECOND, wait_ms[i]);
+    }
+    expect_about(&b, REASON_CONNECT_REFUSED, start_us, 10000); /* whatever comes next */
+    backoff_reset(&b);
+    backoff_session_lived(&b, BACKOFF_SHORT_US);
+    step(&b, REASON_PEER_CLOSED, start_us, 200);
+}
+
+/* Short sessions set a least delay; a longer one that is due for another reason stays. */
+static void short_sessions_shorten_nothing(void **state)
+{
+    struct backoff b = {0};
+
+    for (int i = 0; i < 4; i++)
+        backoff_session_lived(&b, 0);
+    for (int i = 0; i < 12; i++)
+        backoff_next(&b, REASON_AUTH_FAILED, start_us, 0);
+    expect_about(&b, REASON_AUTH_FAILED, start_us, 60000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +194,8 @@ int main(void)
         cmocka_unit_test(a_mistake_corrected_comes_down_to_the_common_limit),
         cmocka_unit_test(displaced_once_is_no_fight),
         cmocka_unit_test(displaced_twice_within_a_minute_is_one),
+        cmocka_unit_test(short_sessions_in_a_row_slow_down),
+        cmocka_unit_test(short_sessions_shorten_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
