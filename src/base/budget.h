@@ -48,7 +48,7 @@ void pool_give(struct pool *p, struct chunk *c);
 /* A read into memory that need not be copied again: the reader fills the chunk that pool_lend
  * returns, from its first free byte on, and shows the bytes around; whoever queues most of a chunk
  * (bytes_append) takes the chunk itself. pool_end_loan takes it back when nobody did. One loan at a
- * time. */
+ * time, and nobody drains what took it before the event that shows the bytes has returned. */
 struct chunk *pool_lend(struct pool *p);
 void pool_end_loan(struct pool *p);
 /* Gives half of the free chunks back to the heap: called now and then, so that memory follows load

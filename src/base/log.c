@@ -105,6 +105,11 @@ char *log_safe(char *out, size_t size, const char *text, size_t len)
     static const char hex[] = "0123456789abcdef";
     size_t used = 0;
 
+    if (size < LOG_SAFE_MIN) {
+        if (size > 0)
+            out[0] = '\0';
+        return out;
+    }
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
         size_t need = c >= 0x20 && c < 0x7f ? 1 : 4;

@@ -36,6 +36,8 @@ void log_write(struct log *log, enum log_level level, const char *format, ...)
 /* trace, debug, info, warn, error (any case, as frp spells them) → level; -1 for anything else. */
 int log_level_parse(const char *text);
 
+enum { LOG_SAFE_MIN = 4 }; /* room for "..."; log_safe leaves smaller buffers empty */
+
 /* Copies at most size-1 bytes of printable ASCII from `text` (len bytes) into `out`, everything
  * else as \xNN, cut with "..." when it does not fit; always terminated; returns `out`. */
 char *log_safe(char *out, size_t size, const char *text, size_t len);

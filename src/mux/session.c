@@ -450,7 +450,7 @@ void mux_shed(struct mux_session *m)
     session_enter(m);
     for (uint32_t i = 0; i < m->table.n_buckets; i++)
         for (struct mux_stream *s = m->table.buckets[i]; s != NULL; s = s->hash_next)
-            if (s->events == NULL && s->queue.len > 0)
+            if (s->events == NULL && s->queue.len > 0 && pool_over(m->pool))
                 mux_reset(s);
     session_leave(m);
 }

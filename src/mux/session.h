@@ -71,8 +71,8 @@ struct mux_session *mux_new(enum mux_role role, struct pool *pool, uint32_t max_
                             const struct mux_session_events *events, void *ctx);
 /* Changes the bound for opens from now on. */
 void mux_set_max_streams(struct mux_session *m, uint32_t max_streams);
-/* Resets released streams that still hold bytes for a peer which does not take them: for the moment
- * the byte budget is spent. */
+/* While the pool is over its limit: resets released streams that still hold bytes for a peer which
+ * does not take them. */
 void mux_shed(struct mux_session *m);
 /* Ends every stream with `reset(REASON_PEER_GONE)`; afterwards only mux_free may be called. */
 void mux_close(struct mux_session *m);

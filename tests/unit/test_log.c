@@ -246,9 +246,22 @@ static void test_level_names(void **state)
         assert_int_equal(log_level_parse(rows[i].text), rows[i].level);
 }
 
+static void test_safe_in_tiny_buffers(void **state)
+{
+    char out[LOG_SAFE_MIN + 1];
+
+    for (size_t size = 0; size <= LOG_SAFE_MIN; size++) {
+        memset(out, '#', sizeof(out));
+        log_safe(out, size, "\x1b[31m", 5);
+        assert_true(size == 0 || memchr(out, '\0', size) != NULL);
+        assert_int_equal(out[size], '#');
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_safe_in_tiny_buffers),
         cmocka_unit_test(test_safe),
         cmocka_unit_test(test_safe_every_byte),
         cmocka_unit_test(test_line),
