@@ -401,6 +401,9 @@ static void test_shed(void **state)
     mux_release(s[3]);
     mux_reset(s[2]);
     assert_string_equal(end_frames(&e), "W7F=0 W5R=0");
+    mux_shed(e.mux); /* within the limit: nobody pays */
+    assert_string_equal(end_frames(&e), "");
+    e.pool.limit = 1;
     mux_shed(e.mux);
     mux_shed(e.mux);
     assert_string_equal(end_frames(&e), "W3R=0");
