@@ -61,7 +61,10 @@ static void write_frpc_ini(struct client_run *run, struct log *log)
 
         if (i > 0)
             snprintf(name, sizeof(name), "frpc-%zu.ini", i + 1);
-        log_info(log, "Writing %s/%s for server %s:%u...", dir, name, to->host, to->port);
+        log_info(log,
+                 strchr(to->host, ':') ? "Writing %s/%s for server [%s]:%u..."
+                                       : "Writing %s/%s for server %s:%u...",
+                 dir, name, to->host, to->port);
         if (frpc_write(&run->cfg, i, dir, name, why, sizeof(why)) != 0)
             log_warn(log, "%s/%s could not be written (%s); going on from memory", dir, name, why);
         log_info(log, "Starting frpc with config %s/%s...", dir, name);

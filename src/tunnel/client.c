@@ -62,6 +62,7 @@ struct client {
     uv_timer_t retry;
     unsigned ticks;
     struct sockaddr_in6 last_good; /* of either family; sin6_family 0: none yet */
+    struct log_gate refused_gate;
     uint64_t sessions;
     uint64_t login_us;        /* of this session; 0: not logged in */
     uint64_t sessions_before; /* `sessions` when the present connection began */
@@ -199,6 +200,9 @@ static const char *remedy(enum reason why)
         return ": nothing listens there; is the server started and the port right?";
     case REASON_CONNECT_TIMEOUT:
         return ": a firewall in between, or the wrong address";
+    case REASON_REPLACED:
+        return ": a second client uses the same run_id (a copied disk?); only one of them can "
+               "have the ports";
     default:
         return "";
     }
@@ -342,6 +346,18 @@ static void session_work(void *ctx, struct mux_stream *s, size_t i,
     link_start(&c->links, p, work, c->peer_mlgate, user);
 }
 
+static void session_work_refused(void *ctx, const char *error)
+{
+    struct client *c = ctx;
+    char safe[ERROR_TEXT];
+    uint64_t held;
+
+    if (log_gate(&c->refused_gate, net_now_us(), &held))
+        log_warn(c->log, "the server refused a work connection: %s%s",
+                 log_safe(safe, sizeof(safe), error, strlen(error)),
+                 held ? "; more such lines were held back" : "");
+}
+
 static void session_ended(void *ctx, enum reason why, const char *text)
 {
     struct client *c = ctx;
@@ -353,6 +369,7 @@ static const struct client_session_events session_events = {
     .logged_in = session_logged_in,
     .proxy = session_proxy,
     .work = session_work,
+    .work_refused = session_work_refused,
     .ended = session_ended,
 };
 

@@ -26,6 +26,8 @@ struct client_session_events {
      * already. The server's strings are unchecked. */
     void (*work)(void *ctx, struct mux_stream *s, size_t index,
                  const struct msg_start_work_conn *start, const uint8_t *early, size_t len);
+    /* The server turned a work connection down; its words, unchecked. May be NULL. */
+    void (*work_refused)(void *ctx, const char *error);
     /* Over, told once; `text` is one sentence with the server's words escaped. */
     void (*ended)(void *ctx, enum reason why, const char *text);
 };

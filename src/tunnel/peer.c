@@ -16,6 +16,7 @@ enum {
     MAX_CLIENT_STREAMS = 65536,
     PING_ANSWER_US = 10 * 1000 * 1000, /* frp's connection write timeout */
     OPENING_RUN_ID_BYTES = 8,
+    REFUSED_US = 1000 * 1000, /* what a refused client has to read the answer and leave */
 };
 
 static void on_opening(struct stream *s, enum stream_event event, const uint8_t *data, size_t len);
@@ -68,7 +69,10 @@ void peer_free(struct peer *p, enum reason why, const char *text)
 {
     struct server *s = p->server;
 
-    log_end(p, why, text);
+    if (p->refused != REASON_NONE)
+        why = p->refused; /* said when it happened */
+    else
+        log_end(p, why, text);
     if (why == REASON_REPLACED || why == REASON_DISPLACED)
         server_session_dismiss(p->session, text);
     list_remove(&p->node);
@@ -114,7 +118,7 @@ static void replace(struct server *s, const char *run_id)
     struct peer *old = map_get(&s->run_ids, run_id);
 
     if (old != NULL)
-        peer_free(old, REASON_REPLACED, "the same client logged in anew");
+        peer_free(old, REASON_REPLACED, "another login with the same run_id took over");
 }
 
 static bool session_login(void *ctx, const struct msg_login *login, char run_id[RUN_ID_SIZE],
@@ -153,11 +157,24 @@ static void session_close_proxy(void *ctx, const char *name)
     proxy_close_named(ctx, name);
 }
 
+/* A refused login: frps leaves the connection to the client, and Go's yamux may lose an answer
+ * whose connection ends right behind it, so that frpc could not say why. It gets a moment to go. */
+static void refused_login(struct peer *p, enum reason why, const char *text)
+{
+    log_end(p, why, text);
+    p->refused = why;
+    p->since_us = net_now_us();
+}
+
 static void session_ended(void *ctx, enum reason why, const char *text)
 {
     struct peer *p = ctx;
 
-    carrier_fail(p->carrier, why, text);
+    if (!p->logged_in &&
+        (why == REASON_AUTH_FAILED || why == REASON_LOGIN_REFUSED || why == REASON_CLOCK_SKEW))
+        refused_login(p, why, text);
+    else
+        carrier_fail(p->carrier, why, text);
 }
 
 static const struct server_session_events session_events = {
@@ -352,8 +369,17 @@ static void keep_alive(struct peer *p, uint64_t now_us)
         mux_ping(m);
 }
 
+static bool refused_long_ago(const struct peer *p, uint64_t now_us)
+{
+    return p->refused != REASON_NONE && now_us > p->since_us && now_us - p->since_us > REFUSED_US;
+}
+
 void peer_tick(struct peer *p, uint64_t now_us)
 {
+    if (refused_long_ago(p, now_us)) {
+        peer_fail(p, p->refused, "the refused client stayed");
+        return;
+    }
     if (!p->logged_in && now_us - p->since_us > GUARD_LOGIN_US) {
         peer_fail(p, REASON_SLOW_OPENING, "no complete login within 10 s");
         return;

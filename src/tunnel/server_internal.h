@@ -57,8 +57,9 @@ struct peer {
     unsigned n_ports;
     uint64_t since_us;
     bool logged_in;
-    bool spoke;   /* its first bytes have come */
-    bool failing; /* already told to go, to make room */
+    enum reason refused; /* its login was turned down; it is given a moment to leave */
+    bool spoke;          /* its first bytes have come */
+    bool failing;        /* already told to go, to make room */
     unsigned n_claims;
     struct log_gate refusals;
     char address[ADDR_PORT_TEXT];

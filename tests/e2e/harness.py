@@ -192,7 +192,10 @@ class Process:
     def kill(self):
         """kill -9 for it and whatever it started."""
         if self.running():
-            os.killpg(self.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it ended in between
         self.wait_end()
 
     def resident_kib(self):
