@@ -1,7 +1,7 @@
 """How two ends may be connected: every way must carry users, in every pair of programs."""
 
 import pytest
-from lab import OURS, Proxy, wait_echo
+from lab import Proxy, wait_echo
 from services import User, download, echo_works, upload
 
 pytestmark = pytest.mark.every_version
@@ -97,10 +97,10 @@ def test_split_everywhere(lab, pair, tls, chop):
     assert echo_works(proxy.port, b"x" * 3000, timeout=20)
 
 
-def test_real_address_is_carried(lab):
+def test_real_address_is_carried(lab, server_kind):
     """The user's own address is in the client's debug log."""
     proxy = lab.proxy("web", lab.service())
-    _, client, _ = lab.pair(OURS, [proxy])
+    client = lab.client(lab.server(server_kind), [proxy])
     with User(proxy.port, "echo") as user:
         address = user.address
     client.process.wait_line(rf"user {address} over")
