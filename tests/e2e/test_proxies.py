@@ -204,8 +204,11 @@ def test_local_service_down_many_times(lab):
     proxy = Proxy("web", lab.ports.take(), lab.ports.take())
     client = lab.client(lab.server(), [proxy])
     for _ in range(50):
-        with User(proxy.port, timeout=5) as user:
-            assert user.ending() in ("eof", "reset")
+        try:
+            with User(proxy.port, timeout=5) as user:
+                assert user.ending() in ("eof", "reset")
+        except ConnectionResetError:
+            pass  # the reset was there before connect() had returned
     assert client.process.stop() == 0
     assert client.process.find(r"stopped; .*users: .*local-refused 50"), client.process.lines[-1]
     if client.process.count(r"\[W\].*cannot be reached") > 10:
