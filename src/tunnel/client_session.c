@@ -205,7 +205,7 @@ static void work_started(struct idle_work *w, const struct msg *m, const uint8_t
     bool refused = m->is_null || m->start_work_conn.error[0] != '\0';
 
     forget_work(w);
-    if (refused && !m->is_null && s->events->work_refused != NULL)
+    if (refused && !m->is_null && !s->ended && s->events->work_refused != NULL)
         s->events->work_refused(s->ctx, m->start_work_conn.error);
     if (refused || i == s->cfg->n_proxies || s->ended)
         mux_release(stream);

@@ -187,12 +187,6 @@ void script_run(struct script *t)
 /* ---- streams of users -------------------------------------------------------------------------
  */
 
-static const char *stream_name(char *out, size_t size, const struct mux_stream *s)
-{
-    snprintf(out, size, "client: s%u", mux_stream_id(s));
-    return out;
-}
-
 static void forget_work(struct script *t, const struct mux_stream *s)
 {
     for (unsigned i = 0; i < t->n_works; i++)
@@ -205,23 +199,20 @@ static void work_data(void *ctx, struct mux_stream *s, const uint8_t *data, size
     char who[32];
 
     mux_consumed(s, len);
-    script_heard(ctx, stream_name(who, sizeof(who), s), data, len);
+    snprintf(who, sizeof(who), "client: s%u", mux_stream_id(s));
+    script_heard(ctx, who, data, len);
 }
 
 static void work_fin(void *ctx, struct mux_stream *s)
 {
-    char who[32];
-
-    script_note(ctx, "%s fin", stream_name(who, sizeof(who), s));
+    script_note(ctx, "client: s%u fin", mux_stream_id(s));
     forget_work(ctx, s);
     mux_release(s);
 }
 
 static void work_reset(void *ctx, struct mux_stream *s, enum reason why)
 {
-    char who[32];
-
-    script_note(ctx, "%s reset %s", stream_name(who, sizeof(who), s), reason_name(why));
+    script_note(ctx, "client: s%u reset %s", mux_stream_id(s), reason_name(why));
     forget_work(ctx, s);
 }
 
@@ -363,6 +354,12 @@ static void client_work(void *ctx, struct mux_stream *s, size_t i,
         work_data(t, s, early, len);
 }
 
+static void client_work_refused(void *ctx, const char *error)
+{
+    speaks(ctx, SIDE_CLIENT);
+    script_note(ctx, "client: work connection turned down: %s", error);
+}
+
 static void ended(struct script *t, enum script_side side, enum reason why, const char *text)
 {
     speaks(t, side);
@@ -381,6 +378,7 @@ static const struct client_session_events client_events = {
     .logged_in = client_logged_in,
     .proxy = client_proxy,
     .work = client_work,
+    .work_refused = client_work_refused,
     .ended = client_ended,
 };
 

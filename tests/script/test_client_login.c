@@ -71,6 +71,7 @@ static void empty_token_and_own_names_are_said(void **state)
 static void play_good_login(struct scene *s)
 {
     begin(s);
+    assert_false(client_session_logged_in(s->t.client));
     accept_login(s);
     raw_say(&s->raw, 1, 'r', "{}"); /* in the same segment, before any NewProxy */
     script_run(&s->t);

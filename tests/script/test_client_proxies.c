@@ -106,6 +106,20 @@ static void silence_is_asked_again_after_twenty_seconds(void **state)
     assert_true(client_session_ready(s->t.client));
 }
 
+static void a_name_that_fits_no_message_is_an_error(void **state)
+{
+    struct scene *s = *state;
+    char name[10241];
+
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    s->t.proxies[1].name = name;
+    log_in(s, 3);
+    assert_true(s->t.end[SIDE_CLIENT].ended);
+    assert_int_equal(s->t.end[SIDE_CLIENT].why, REASON_PROTOCOL);
+    script_drop(&s->t, SIDE_CLIENT);
+}
+
 /* ---- refusals ---------------------------------------------------------------------------------
  */
 
@@ -411,11 +425,15 @@ static void a_lost_pong_ends_the_session(void **state)
 
 static void no_timeout_no_end(void **state)
 {
-    struct scene *s = *state;
+    for (int timeout = -1; timeout <= 0; timeout++) {
+        struct scene *s = scene_new(SIDE_SERVER);
 
-    heartbeat(s, 30, -1);
-    script_advance(&s->t, 600 * 1000);
-    assert_true(client_session_logged_in(s->t.client));
+        heartbeat(s, 30, timeout);
+        script_advance(&s->t, 600 * 1000);
+        assert_true(client_session_logged_in(s->t.client));
+        hush(&s->t);
+        scene_end(s);
+    }
 }
 
 static void only_a_pong_counts_as_an_answer(void **state)
@@ -452,6 +470,7 @@ int main(void)
         TEST(without_proxies_a_login_is_all),
         TEST(an_answer_nobody_waits_for_is_ignored),
         TEST(silence_is_asked_again_after_twenty_seconds),
+        TEST(a_name_that_fits_no_message_is_an_error),
         TEST(a_refused_port_is_tried_again_ever_more_slowly),
         TEST(each_on_its_own_when_fate_is_not_shared),
         TEST(fate_shared_and_the_second_refused),
@@ -468,7 +487,7 @@ int main(void)
         TEST(a_ping_is_v16),
         TEST(the_scope_puts_a_key_into_each_ping),
         TEST(a_lost_pong_ends_the_session),
-        TEST(no_timeout_no_end),
+        cmocka_unit_test(no_timeout_no_end),
         TEST(only_a_pong_counts_as_an_answer),
         TEST(a_refused_ping_ends_the_session),
     };

@@ -139,9 +139,16 @@ static void other_starts_let_the_connection_go(void **state)
         const char *hex; /* or: */
         char type;
         const char *json;
+        const char *told;
     } table[] = {
-        {.name = "error", .type = 's', .json = "{\"error\":\"work connection pool is full\"}"},
-        {.name = "error for t1", .type = 's', .json = "{\"proxy_name\":\"t1\",\"error\":\"x\"}"},
+        {.name = "error",
+         .type = 's',
+         .json = "{\"error\":\"pool is full\"}",
+         .told = "client: work connection turned down: pool is full"},
+        {.name = "error for t1",
+         .type = 's',
+         .json = "{\"proxy_name\":\"t1\",\"error\":\"x\"}",
+         .told = "client: work connection turned down: x"},
         {.name = "unknown proxy", .type = 's', .json = "{\"proxy_name\":\"t9\"}"},
         {.name = "no proxy", .type = 's', .json = "{}"},
         {.name = "null", .type = 's', .json = "null"},
@@ -167,7 +174,10 @@ static void other_starts_let_the_connection_go(void **state)
             raw_say(&s->raw, 3, table[i].type, table[i].json);
         raw_bytes(&s->raw, 3, "more", 4);
         script_run(&s->t);
-        EXPECT(&s->t, "raw: s3 fin");
+        if (table[i].told != NULL)
+            EXPECT(&s->t, table[i].told, "raw: s3 fin");
+        else
+            EXPECT(&s->t, "raw: s3 fin");
         assert_true(client_session_ready(s->t.client));
         raw_fin(&s->raw, 3);
         script_run(&s->t);
@@ -214,6 +224,42 @@ static void the_scope_puts_a_key_into_each_new_work_conn(void **state)
              "\"timestamp\":%d}",
              raw_privilege_key(key, SCRIPT_WALL_S + 7), SCRIPT_WALL_S + 7);
     EXPECT(&s->t, "raw: s3 open", line);
+}
+
+static void behind_the_end_nothing_is_told(void **state)
+{
+    struct scene *s = *state;
+
+    bring_one(s);
+    raw_say(&s->raw, 1, 'r', "{}");
+    script_run(&s->t);
+    raw_fin(&s->raw, 1);
+    script_run(&s->t);
+    hush(&s->t);
+    raw_hex(&s->raw, 3, V13_START_WORK_CONN);
+    raw_say(&s->raw, 5, 's', "{\"error\":\"no\"}");
+    script_run(&s->t);
+    EXPECT(&s->t, "raw: s3 fin", "raw: s5 fin");
+}
+
+/* All bytes of a work connection count for its window, those of StartWorkConn too. */
+static void the_start_counts_for_the_window(void **state)
+{
+    struct scene *s = *state;
+    size_t start = strlen(V13_START_WORK_CONN) / 2;
+    char *bulk = mem_zalloc(128 * 1024);
+
+    bring_one(s);
+    raw_hex(&s->raw, 3, V13_START_WORK_CONN);
+    raw_bytes(&s->raw, 3, bulk, 128 * 1024 - start - 1);
+    s->t.quiet = true;
+    script_run(&s->t);
+    s->t.quiet = false;
+    EXPECT_NOTHING(&s->t);
+    raw_bytes(&s->raw, 3, bulk, 1); /* half the window */
+    script_run(&s->t);
+    assert_non_null(strstr(script_take(&s->t), "raw: s3 +"));
+    mem_free(bulk);
 }
 
 /* ---- many -------------------------------------------------------------------------------------
@@ -287,6 +333,27 @@ static void idle_connections_are_bounded(void **state)
     assert_int_equal(mux_stream_count(s->t.end[SIDE_CLIENT].mux), MAX_IDLE_WORK + 1);
 }
 
+/* Connections that came and went leave their place to others. */
+static void idle_places_come_back(void **state)
+{
+    struct scene *s = *state;
+
+    log_in(s);
+    s->t.quiet = true;
+    s->raw.counted = 'w';
+    for (uint32_t i = 0; i < MAX_IDLE_WORK + 100; i++) {
+        ask(s, 1);
+        if (i % 3 == 0)
+            raw_hex(&s->raw, 3 + 2 * i, V13_START_WORK_CONN);
+        if (i % 3 == 1)
+            raw_rst(&s->raw, 3 + 2 * i);
+        else
+            raw_fin(&s->raw, 3 + 2 * i);
+        script_run(&s->t);
+    }
+    assert_int_equal(s->raw.count, MAX_IDLE_WORK + 100);
+}
+
 /* ---- the control stream's window --------------------------------------------------------------
  */
 
@@ -304,6 +371,7 @@ static void what_waits_for_the_window_is_bounded(void **state)
     for (int i = 0; i < 400 && !s->t.end[SIDE_CLIENT].ended; i++)
         script_advance(&s->t, 20 * 1000 + SCRIPT_TICK_MS);
     assert_true(s->t.end[SIDE_CLIENT].ended);
+    assert_int_equal(s->t.end[SIDE_CLIENT].why, REASON_LIMIT);
     assert_true(s->t.end[SIDE_CLIENT].pool.peak < 2 * 1024 * 1024);
 }
 
@@ -341,10 +409,13 @@ int main(void)
         cmocka_unit_test(other_starts_let_the_connection_go),
         cmocka_unit_test(an_idle_connection_may_end),
         TEST(the_scope_puts_a_key_into_each_new_work_conn),
+        TEST(behind_the_end_nothing_is_told),
+        TEST(the_start_counts_for_the_window),
         TEST(three_hundred_at_once),
         TEST(three_hundred_at_once_with_users),
         TEST(no_more_opens_than_the_backlog_takes),
         TEST(idle_connections_are_bounded),
+        TEST(idle_places_come_back),
         TEST(what_waits_for_the_window_is_bounded),
         TEST(the_window_opens_again),
     };

@@ -126,6 +126,11 @@ static void a_silent_client_is_let_go(void **state)
     script_advance(&s->t, 100);
     assert_false(server_session_logged_in(s->t.server));
     assert_int_equal(s->t.end[SIDE_SERVER].why, REASON_HEARTBEAT_TIMEOUT);
+    hush(&s->t);
+    raw_say(&s->raw, 1, 'h', "{}");
+    raw_say(&s->raw, 1, 'p', "{\"proxy_name\":\"a\",\"remote_port\":6000}");
+    script_run(&s->t);
+    EXPECT_NOTHING(&s->t); /* too late */
 }
 
 static void without_a_limit_silence_is_fine(void **state)
@@ -176,6 +181,7 @@ static void answers_that_nobody_reads_end_the_session(void **state)
         script_run(&s->t);
     }
     assert_true(s->t.end[SIDE_SERVER].ended);
+    assert_int_equal(s->t.end[SIDE_SERVER].why, REASON_LIMIT);
     assert_true(s->t.end[SIDE_SERVER].pool.peak < 2 * 1024 * 1024);
 }
 

@@ -328,6 +328,21 @@ static void the_oldest_connection_goes_first(void **state)
     EXPECT(&s->t, "server: user 0 gets s5", "server: user 1 gets s3");
 }
 
+static void an_unasked_connection_is_welcome(void **state)
+{
+    struct scene *s = *state;
+
+    log_in(s, 0);
+    offer(s, 3);
+    hush(&s->t);
+    script_user(&s->t);
+    script_run(&s->t);
+    EXPECT(&s->t, "server: user 0 gets s3", START_FOR_T1("s3"));
+    script_user(&s->t);
+    script_run(&s->t);
+    EXPECT(&s->t, WORK_ASKED);
+}
+
 static void who_left_is_not_served(void **state)
 {
     struct scene *s = *state;
@@ -457,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_new_work_conn_cut_at_every_byte),
         TEST(first_come_first_served),
         TEST(the_oldest_connection_goes_first),
+        TEST(an_unasked_connection_is_welcome),
         TEST(who_left_is_not_served),
         TEST(who_leaves_and_comes_back_is_served_once),
         TEST(three_hundred_users_at_once),

@@ -289,7 +289,9 @@ static void the_work_scope_on_one_end_only(void **state)
     both_up(t);
     script_user(t);
     script_advance(t, 60 * 1000);
-    EXPECT_NOTHING(t); /* the user waits for its own limit */
+    assert_non_null(strstr(script_take(t), "client: work connection turned down: token in "
+                                           "NewWorkConn doesn't match token from configuration"));
+    assert_int_equal(t->users[0].served, 0); /* it waits for its own limit */
     assert_true(client_session_ready(t->client));
     assert_int_equal(mux_stream_count(t->end[SIDE_CLIENT].mux), 1);
 }
