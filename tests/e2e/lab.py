@@ -46,6 +46,11 @@ def version_of(program):
     return done.stdout.strip() or program.parent.name
 
 
+def holds_less_than(process, mib):
+    """Its resident memory. A sanitizer keeps what is freed, so there it says nothing."""
+    return SLOW > 1 or process.resident_kib() < mib * 1024
+
+
 def find_peers(program):
     """{version: path} of the real frps or frpc; PEERS_DIR may hold one folder per version."""
     folder = os.environ.get("PEERS_DIR")

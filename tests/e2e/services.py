@@ -327,6 +327,16 @@ class User:
         return not readable
 
 
+def turned_away(port, timeout):
+    """True when a user who says nothing is closed in that time, with a FIN or a reset; that may
+    come before connect() has returned."""
+    try:
+        with User(port, timeout=timeout) as user:
+            return user.ending() in ("eof", "reset")
+    except ConnectionResetError:
+        return True
+
+
 def echo_works(port, text=b"are you there?", timeout=5, banner=b""):
     with User(port, timeout=timeout) as user:
         if banner and user.read(len(banner)) != banner:

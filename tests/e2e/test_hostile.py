@@ -10,7 +10,7 @@ import time
 
 import pytest
 from harness import Failure, eventually
-from lab import TOKEN, within
+from lab import TOKEN, holds_less_than, within
 from rawfrp import ACK, DATA, FIN, GO_AWAY, PING, RST, SYN, WINDOW, PeerClosed, RawClient, encode
 from services import User, echo_works
 
@@ -474,14 +474,13 @@ def test_rapid_reset(place):
 
 def test_ping_flood(place):
     """Answers are bounded, and the session lives or ends, but nothing piles up."""
-    before = place.server.process.resident_kib()
     peer = RawClient(place.server.port, timeout=30)
     peer.login(TOKEN)
     peer.send_raw(bytes.fromhex("000200010000000000000007") * 200000)
     peer.frame(PING, ACK, 0, 99)
     peer.close()
     assert place.is_well()
-    assert place.server.process.resident_kib() < before + 20 * 1024 * within(1)
+    assert holds_less_than(place.server.process, 60)
 
 
 def test_no_control_characters_in_the_log(place):
