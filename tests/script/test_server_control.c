@@ -169,6 +169,24 @@ static void answers_wait_for_the_window(void **state)
     EXPECT_NOTHING(&s->t);
 }
 
+/* All bytes of the control stream count for its window, those of the login too: with 11,898 Pings
+ * they are half of it. */
+static void the_login_counts_for_the_window(void **state)
+{
+    struct scene *s = *state;
+
+    log_in(s);
+    s->raw.counted = '4';
+    for (int i = 1; i < 11898; i++)
+        raw_say(&s->raw, 1, 'h', "{}");
+    script_run(&s->t);
+    EXPECT_NOTHING(&s->t);
+    raw_say(&s->raw, 1, 'h', "{}");
+    script_run(&s->t);
+    assert_non_null(strstr(script_take(&s->t), "raw: s1 +"));
+    assert_int_equal(s->raw.count, 11898);
+}
+
 static void answers_that_nobody_reads_end_the_session(void **state)
 {
     struct scene *s = *state;
@@ -334,6 +352,7 @@ int main(void)
         TEST(a_silent_client_is_let_go),
         cmocka_unit_test(without_a_limit_silence_is_fine),
         TEST(answers_wait_for_the_window),
+        TEST(the_login_counts_for_the_window),
         TEST(answers_that_nobody_reads_end_the_session),
         cmocka_unit_test(it_can_be_freed_at_every_stage),
         cmocka_unit_test(the_end_of_the_connection_is_told_at_every_stage),

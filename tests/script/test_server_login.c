@@ -260,6 +260,8 @@ static void run_ids_can_be_shown(void **state)
         say_login(s, 1, SCRIPT_WALL_S, more);
         script_run(&s->t);
         assert_int_equal(server_session_logged_in(s->t.server), table[i].good);
+        if (!table[i].good)
+            assert_non_null(strstr(script_take(&s->t), "\"error\":\"the run_id is "));
         hush(&s->t);
         scene_end(s);
     }

@@ -151,6 +151,36 @@ static void what_does_not_come_is_asked_for_anew(void **state)
     EXPECT(&s->t, WORK_ASKED);
 }
 
+/* Streams without a first message: as many as were asked for and some more. */
+static void first_messages_under_way_are_bounded(void **state)
+{
+    for (unsigned users = 0; users <= 3; users += 3) {
+        struct scene *s = scene_new(SIDE_CLIENT);
+        uint32_t last = 3 + 2 * (64 + users);
+        char line[32];
+
+        log_in(s, 0);
+        for (unsigned i = 0; i < users; i++)
+            script_user(&s->t);
+        script_run(&s->t);
+        s->t.quiet = true;
+        for (uint32_t id = 3; id < last; id += 2)
+            raw_open(&s->raw, id);
+        script_run(&s->t);
+        s->t.quiet = false;
+        hush(&s->t);
+        raw_open(&s->raw, last);
+        script_run(&s->t);
+        snprintf(line, sizeof(line), "raw: s%u rst", last);
+        EXPECT(&s->t, line);
+        raw_rst(&s->raw, last - 2);
+        raw_open(&s->raw, last + 2);
+        script_run(&s->t);
+        assert_null(strstr(script_take(&s->t), "rst"));
+        scene_end(s);
+    }
+}
+
 /* ---- proofs -----------------------------------------------------------------------------------
  */
 
@@ -464,6 +494,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_dies_in_the_pool_is_replaced),
         TEST(a_connection_that_speaks_in_the_pool_is_reset),
         TEST(what_does_not_come_is_asked_for_anew),
+        cmocka_unit_test(first_messages_under_way_are_bounded),
         cmocka_unit_test(a_run_id_alone_must_be_the_logins),
         TEST(a_long_foreign_run_id_is_cut_in_the_answer),
         cmocka_unit_test(the_scope_demands_a_key),
