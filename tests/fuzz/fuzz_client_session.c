@@ -53,8 +53,7 @@ static uint32_t take_stream(struct input *in)
     return 1 + 2 * (uint32_t)(take(in) % 8);
 }
 
-/* ---- steps ------------------------------------------------------------------------------------
- */
+/* ---- steps ---------------------------------------------------------------------------------- */
 
 static void say_known(struct raw *r, uint8_t which)
 {
@@ -201,8 +200,7 @@ static void step(struct raw *r, struct input *in)
     }
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 static void configure(struct script *t, uint8_t bits, uint8_t more)
 {

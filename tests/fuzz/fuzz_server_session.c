@@ -58,8 +58,7 @@ static uint32_t take_stream(struct input *in)
     return 1 + 2 * (uint32_t)(take(in) % 16);
 }
 
-/* ---- users ------------------------------------------------------------------------------------
- */
+/* ---- users ---------------------------------------------------------------------------------- */
 
 static void come(struct script *t)
 {
@@ -112,8 +111,7 @@ static void use_users(struct script *t, struct input *in)
     }
 }
 
-/* ---- what the client says ---------------------------------------------------------------------
- */
+/* ---- what the client says ------------------------------------------------------------------- */
 
 static void say_login(struct raw *r, uint32_t id, uint8_t which)
 {
@@ -201,8 +199,7 @@ static void move_stream(struct raw *r, struct input *in)
     }
 }
 
-/* ---- steps ------------------------------------------------------------------------------------
- */
+/* ---- steps ---------------------------------------------------------------------------------- */
 
 static void answer(struct script *t, struct input *in)
 {
@@ -277,8 +274,7 @@ static void step(struct raw *r, struct input *in)
     }
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 static void configure(struct script *t, uint8_t bits, uint8_t more)
 {

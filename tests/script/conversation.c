@@ -24,8 +24,7 @@ static enum script_side other(enum script_side side)
     return side == SIDE_CLIENT ? SIDE_SERVER : SIDE_CLIENT;
 }
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text ----------------------------------------------------------------------------------- */
 
 static void add_text(struct script *t, const char *text, size_t len)
 {
@@ -90,8 +89,7 @@ const char *script_take(struct script *t)
     return t->taken;
 }
 
-/* ---- delivery ---------------------------------------------------------------------------------
- */
+/* ---- delivery ------------------------------------------------------------------------------- */
 
 void script_send(struct script *t, enum script_side side, const void *data, size_t len)
 {
@@ -127,8 +125,7 @@ size_t script_deliver(struct script *t, enum script_side side, size_t len)
     return len;
 }
 
-/* ---- what a real end says ---------------------------------------------------------------------
- */
+/* ---- what a real end says ------------------------------------------------------------------- */
 
 static enum script_side towards(const struct script_end *e)
 {
@@ -184,8 +181,7 @@ void script_run(struct script *t)
     script_note(t, "script: the two never come to rest");
 }
 
-/* ---- streams of users -------------------------------------------------------------------------
- */
+/* ---- streams of users ----------------------------------------------------------------------- */
 
 static void forget_work(struct script *t, const struct mux_stream *s)
 {
@@ -315,8 +311,7 @@ void script_service_ends(struct script *t, unsigned work)
     t->works[work] = NULL;
 }
 
-/* ---- what the client says ---------------------------------------------------------------------
- */
+/* ---- what the client says ------------------------------------------------------------------- */
 
 /* An end that is over has nothing more to say. */
 static void speaks(struct script *t, enum script_side side)
@@ -382,8 +377,7 @@ static const struct client_session_events client_events = {
     .ended = client_ended,
 };
 
-/* ---- what the server's owner decides ----------------------------------------------------------
- */
+/* ---- what the server's owner decides -------------------------------------------------------- */
 
 static bool server_login(void *ctx, const struct msg_login *login, char given[RUN_ID_SIZE],
                          char error[ERROR_SIZE])
@@ -450,8 +444,7 @@ static const struct mux_session_events mux_events = {
     .output = mux_wants_output,
 };
 
-/* ---- time -------------------------------------------------------------------------------------
- */
+/* ---- time ----------------------------------------------------------------------------------- */
 
 static int64_t wall(const struct script *t)
 {
@@ -492,8 +485,7 @@ void script_advance(struct script *t, uint64_t ms)
     }
 }
 
-/* ---- life -------------------------------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static void fill(void *ctx, uint8_t *out, size_t len)
 {

@@ -94,8 +94,7 @@ static struct raw_stream *stream_of(struct raw *r, uint32_t id)
     return s;
 }
 
-/* ---- speaking ---------------------------------------------------------------------------------
- */
+/* ---- speaking ------------------------------------------------------------------------------- */
 
 static void put32(uint8_t *out, uint32_t value)
 {
@@ -250,8 +249,7 @@ void raw_wire(struct raw *r, const void *data, size_t len)
     script_send(r->t, r->plays == SIDE_CLIENT ? SIDE_SERVER : SIDE_CLIENT, data, len);
 }
 
-/* ---- hearing ----------------------------------------------------------------------------------
- */
+/* ---- hearing -------------------------------------------------------------------------------- */
 
 static void append(uint8_t **data, size_t *len, const uint8_t *more, size_t n)
 {
@@ -431,8 +429,7 @@ static void hears(void *ctx, const uint8_t *data, size_t len)
     }
 }
 
-/* ---- life -------------------------------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 void raw_init(struct raw *r, struct script *t, enum script_side plays)
 {

@@ -312,8 +312,7 @@ static void a_login_that_fits_no_message_is_an_error(void **state)
     mem_free(user);
 }
 
-/* ---- ends of the control stream ---------------------------------------------------------------
- */
+/* ---- ends of the control stream ------------------------------------------------------------- */
 
 enum stage {
     NOTHING_SENT = 0,
@@ -419,8 +418,7 @@ static void the_end_of_the_connection_is_told_once(void **state)
     }
 }
 
-/* ---- other ends -------------------------------------------------------------------------------
- */
+/* ---- other ends ----------------------------------------------------------------------------- */
 
 static void control_garbage_behind_the_login_ends_it(void **state)
 {

@@ -25,8 +25,7 @@ static void answer(struct scene *s, const char *json)
     script_run(&s->t);
 }
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* ---- asking --------------------------------------------------------------------------------- */
 
 static void all_are_asked_for_at_once_in_order(void **state)
 {
@@ -120,8 +119,7 @@ static void a_name_that_fits_no_message_is_an_error(void **state)
     script_drop(&s->t, SIDE_CLIENT);
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------
- */
+/* ---- refusals ------------------------------------------------------------------------------- */
 
 /* After a refusal the next question comes `wait` later and not a tick earlier. */
 static void expect_asked_after(struct scene *s, uint64_t wait_ms)
@@ -334,8 +332,7 @@ static void users_of_a_proxy_taken_back_are_let_go(void **state)
     EXPECT(&s->t, "raw: s3 fin");
 }
 
-/* ---- heartbeats -------------------------------------------------------------------------------
- */
+/* ---- heartbeats ----------------------------------------------------------------------------- */
 
 static void heartbeat(struct scene *s, int interval_s, int timeout_s)
 {

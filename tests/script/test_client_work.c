@@ -262,8 +262,7 @@ static void the_start_counts_for_the_window(void **state)
     mem_free(bulk);
 }
 
-/* ---- many -------------------------------------------------------------------------------------
- */
+/* ---- many ----------------------------------------------------------------------------------- */
 
 static void ask(struct scene *s, unsigned n)
 {
@@ -354,8 +353,7 @@ static void idle_places_come_back(void **state)
     assert_int_equal(s->raw.count, MAX_IDLE_WORK + 100);
 }
 
-/* ---- the control stream's window --------------------------------------------------------------
- */
+/* ---- the control stream's window ------------------------------------------------------------ */
 
 /* A server that takes nothing from the control stream for hours. */
 static void what_waits_for_the_window_is_bounded(void **state)

@@ -15,8 +15,7 @@ static void log_in(struct scene *s)
     hush(&s->t);
 }
 
-/* ---- the control stream -----------------------------------------------------------------------
- */
+/* ---- the control stream --------------------------------------------------------------------- */
 
 static void control_garbage_ends_the_session(void **state)
 {
@@ -203,8 +202,7 @@ static void answers_that_nobody_reads_end_the_session(void **state)
     assert_true(s->t.end[SIDE_SERVER].pool.peak < 2 * 1024 * 1024);
 }
 
-/* ---- ends at every stage ----------------------------------------------------------------------
- */
+/* ---- ends at every stage -------------------------------------------------------------------- */
 
 enum stage {
     NOTHING_OPENED = 0,

@@ -44,8 +44,7 @@ static void say_login(struct scene *s, uint32_t id, int64_t timestamp, const cha
     mem_free(json);
 }
 
-/* ---- good -------------------------------------------------------------------------------------
- */
+/* ---- good ----------------------------------------------------------------------------------- */
 
 static void play_v10(struct scene *s)
 {
@@ -165,8 +164,7 @@ static void an_empty_token_on_both_ends_is_legal(void **state)
     EXPECT(&s->t, LOGIN_OF_H, "raw: s1 ack", ACCEPTED, "raw: s1 Pong {}");
 }
 
-/* ---- refused ----------------------------------------------------------------------------------
- */
+/* ---- refused -------------------------------------------------------------------------------- */
 
 /* The refusal leaves in clear, then the stream ends; what follows is not looked at. */
 static void expect_refusal(struct scene *s, const char *line, const char *said)
@@ -267,8 +265,7 @@ static void run_ids_can_be_shown(void **state)
     }
 }
 
-/* ---- clocks -----------------------------------------------------------------------------------
- */
+/* ---- clocks --------------------------------------------------------------------------------- */
 
 static const struct {
     int limit_s;
@@ -340,8 +337,7 @@ static void the_skew_is_told_in_general_terms_when_asked_to(void **state)
     assert_non_null(strstr(script_take(&s->t), "\"error\":\"register control error\"}"));
 }
 
-/* ---- other first messages ---------------------------------------------------------------------
- */
+/* ---- other first messages ------------------------------------------------------------------- */
 
 static void other_first_messages_end_the_connection(void **state)
 {

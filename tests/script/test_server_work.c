@@ -34,8 +34,7 @@ static void offer(struct scene *s, uint32_t id)
     script_run(&s->t);
 }
 
-/* ---- the pool ---------------------------------------------------------------------------------
- */
+/* ---- the pool ------------------------------------------------------------------------------- */
 
 static void the_pool_is_asked_for_right_behind_the_login(void **state)
 {
@@ -181,8 +180,7 @@ static void first_messages_under_way_are_bounded(void **state)
     }
 }
 
-/* ---- proofs -----------------------------------------------------------------------------------
- */
+/* ---- proofs --------------------------------------------------------------------------------- */
 
 static void a_run_id_alone_must_be_the_logins(void **state)
 {
@@ -264,8 +262,7 @@ static void the_scope_demands_a_key(void **state)
     }
 }
 
-/* ---- users ------------------------------------------------------------------------------------
- */
+/* ---- users ---------------------------------------------------------------------------------- */
 
 /* StartWorkConn is V13 byte by byte, in one data frame. */
 static void a_user_is_started_with_v13(void **state)

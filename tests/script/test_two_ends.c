@@ -46,8 +46,7 @@ static void both_up(struct script *t)
     hush(t);
 }
 
-/* ---- good days --------------------------------------------------------------------------------
- */
+/* ---- good days ------------------------------------------------------------------------------ */
 
 static void play_everything(struct script *t)
 {
@@ -210,8 +209,7 @@ static void a_thousand_sessions_leave_nothing_behind(void **state)
     }
 }
 
-/* ---- bad days ---------------------------------------------------------------------------------
- */
+/* ---- bad days ------------------------------------------------------------------------------- */
 
 static void different_tokens(void **state)
 {
@@ -382,8 +380,7 @@ static void one_refused_port_takes_the_other_back(void **state)
     }
 }
 
-/* ---- an end after every byte ------------------------------------------------------------------
- */
+/* ---- an end after every byte ---------------------------------------------------------------- */
 
 /* Moves exactly `bytes` bytes one by one, up and down in turns; returns how many there were. */
 static size_t crawl(struct script *t, size_t bytes)
