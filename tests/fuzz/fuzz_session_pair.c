@@ -189,6 +189,8 @@ static void settle(struct script *t)
     CHECK(all_served(t));
     wait(t, RETRY_S);
     CHECK(client_session_ready(t->client));
+    for (size_t i = 0; i < t->client_cfg.n_proxies; i++)
+        CHECK(t->taken[i]);
 }
 
 static void configure(struct script *t, uint8_t bits, uint8_t more)

@@ -82,11 +82,11 @@ void script_heard(struct script *t, const char *who, const uint8_t *data, size_t
 const char *script_take(struct script *t)
 {
     hear_nobody(t);
-    mem_free(t->taken);
-    t->taken = t->text ? t->text : mem_strdup("");
+    mem_free(t->said);
+    t->said = t->text ? t->text : mem_strdup("");
     t->text = NULL;
     t->text_len = 0;
-    return t->taken;
+    return t->said;
 }
 
 /* ---- delivery ------------------------------------------------------------------------------- */
@@ -328,11 +328,8 @@ static void client_logged_in(void *ctx, const char *given, const char *version, 
 
 static void client_proxy(void *ctx, size_t i, const char *remote_addr, const char *error)
 {
-    struct script *t = ctx;
-
-    speaks(t, SIDE_CLIENT);
-    t->answered++;
-    script_note(t, "client: proxy %zu %s%s%s", i, remote_addr, *error ? "refused: " : "", error);
+    speaks(ctx, SIDE_CLIENT);
+    script_note(ctx, "client: proxy %zu %s%s%s", i, remote_addr, *error ? "refused: " : "", error);
 }
 
 static void client_work(void *ctx, struct mux_stream *s, size_t i,
@@ -392,28 +389,44 @@ static bool server_login(void *ctx, const struct msg_login *login, char given[RU
     return t->login_refusal == NULL;
 }
 
+/* The owner's answer: "" takes the port. Strings live as long as the script's settings. */
+static const char *judge(struct script *t, int64_t index)
+{
+    const char *error = "";
+
+    if (index < 0 || index >= SCRIPT_PROXIES)
+        return error;
+    error = t->proxy_refusal[index] ? t->proxy_refusal[index] : error;
+    error = t->taken[index] ? "proxy already exists" : error;
+    t->taken[index] |= *error == '\0';
+    return error;
+}
+
 static void server_new_proxy(void *ctx, const struct msg_new_proxy *p)
 {
     struct script *t = ctx;
-    int64_t index = p->remote_port - FIRST_PORT;
     char address[32];
+    const char *error;
 
     speaks(t, SIDE_SERVER);
     script_note(t, "server: asked for %s %s on %lld", p->proxy_type, p->proxy_name,
                 (long long)p->remote_port);
     if (t->hold_answers)
         return;
+    error = judge(t, p->remote_port - FIRST_PORT);
     snprintf(address, sizeof(address), ":%lld", (long long)p->remote_port);
-    if (index >= 0 && index < SCRIPT_PROXIES && t->proxy_refusal[index] != NULL)
-        server_session_answer(t->server, p->proxy_name, "", t->proxy_refusal[index]);
-    else
-        server_session_answer(t->server, p->proxy_name, address, "");
+    server_session_answer(t->server, p->proxy_name, *error ? "" : address, error);
 }
 
 static void server_close_proxy(void *ctx, const char *name)
 {
-    speaks(ctx, SIDE_SERVER);
-    script_note(ctx, "server: %s is taken back", name);
+    struct script *t = ctx;
+
+    speaks(t, SIDE_SERVER);
+    script_note(t, "server: %s is taken back", name);
+    for (size_t i = 0; i < SCRIPT_PROXIES; i++)
+        if (strcmp(t->proxies[i].name, name) == 0)
+            t->taken[i] = false;
 }
 
 static void server_ended(void *ctx, enum reason why, const char *text)
@@ -559,6 +572,7 @@ void script_drop(struct script *t, enum script_side side)
     } else {
         server_session_free(t->server);
         t->server = NULL;
+        memset(t->taken, 0, sizeof(t->taken));
     }
     mux_close(e->mux);
     mux_free(e->mux);
@@ -582,7 +596,7 @@ bool script_free(struct script *t)
     script_rewire(t);
     clean = t->leaked == 0 && t->faults == 0;
     mem_free(t->text);
-    mem_free(t->taken);
+    mem_free(t->said);
     mem_free(t->hearing);
     *t = (struct script){0};
     return clean;

@@ -81,12 +81,12 @@ struct script {
     unsigned n_users;
     struct mux_stream *works[SCRIPT_USERS]; /* the client's side of users; NULL after their end */
     unsigned n_works;
-    unsigned answered; /* NewProxy answers that the client took */
-    size_t leaked;     /* bytes of streams that were held when their end was gone */
+    bool taken[SCRIPT_PROXIES]; /* the server listens on port 6000 + index */
+    size_t leaked;              /* bytes of streams that were held when their end was gone */
     unsigned faults; /* what no end may do: end twice, speak afterwards, serve whom nobody wants */
     char *text;
     size_t text_len;
-    char *taken;   /* what script_take returned last */
+    char *said;    /* what script_take returned last */
     char *hearing; /* whose bytes the last line holds; NULL: nobody's */
 };
 
