@@ -163,14 +163,28 @@ void answer_full(const struct answer *a, struct blob *out)
     blob_printf(out, "}");
 }
 
-void answer_models(const char *model, uint64_t created, struct blob *out)
+static void add_permission(uint64_t created, uint64_t serial, struct blob *out)
+{
+    blob_printf(out,
+                "{\"id\":\"modelperm-%016llx\",\"object\":\"model_permission\","
+                "\"created\":%llu,\"allow_create_engine\":false,\"allow_sampling\":true,"
+                "\"allow_logprobs\":true,\"allow_search_indices\":false,\"allow_view\":true,"
+                "\"allow_fine_tuning\":false,\"organization\":\"*\",\"group\":null,"
+                "\"is_blocking\":false}",
+                (unsigned long long)serial, (unsigned long long)created);
+}
+
+void answer_models(const char *model, uint64_t created, uint64_t serial, struct blob *out)
 {
     blob_printf(out, "{\"object\":\"list\",\"data\":[{\"id\":");
     add_string(out, model);
     blob_printf(out, ",\"object\":\"model\",\"created\":%llu,\"owned_by\":\"vllm\",\"root\":",
                 (unsigned long long)created);
     add_string(out, model);
-    blob_printf(out, ",\"parent\":null,\"max_model_len\":%d,\"permission\":[]}]}", CONTEXT_MAX);
+    blob_printf(out, ",\"parent\":null,\"max_model_len\":%d,\"permission\":[", CONTEXT_MAX);
+    if (serial)
+        add_permission(created, serial, out);
+    blob_printf(out, "]}]}");
 }
 
 struct tokenizing {

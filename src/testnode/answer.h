@@ -32,7 +32,9 @@ void answer_full(const struct answer *a, struct blob *out);
 /* Token `index`: a word of the prompt, the index and a blank, so that loss and reordering show. */
 void answer_token(const struct ask *ask, size_t index, struct blob *out);
 
-void answer_models(const char *model, uint64_t created, struct blob *out);
+/* vLLM makes up a new permission id for each call, so that no two answers are the same bytes:
+ * `serial` tells them apart; 0 leaves the permissions out. */
+void answer_models(const char *model, uint64_t created, uint64_t serial, struct blob *out);
 /* 0 or the errors of ask_each_word, then with nothing appended. */
 int answer_tokenize(const char *json, size_t len, struct blob *out, const char **why);
 /* {"error": {...}} as OpenAI's API says it. */

@@ -18,7 +18,7 @@ struct write_request {
 
 static void feed(struct conn *c, const char *data, size_t len);
 static void keep_reading(struct conn *c);
-static void run(struct conn *c);
+static void answer_now(struct conn *c);
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -34,20 +34,34 @@ static void on_handle_closed(uv_handle_t *handle)
     node_forget(node);
 }
 
-static void close_now(struct conn *c)
+static void close_now(struct conn *c, bool reset)
 {
     c->phase = CONN_CLOSED;
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
-    uv_close((uv_handle_t *)&c->tcp, on_handle_closed);
+    if (!reset || uv_tcp_close_reset(&c->tcp, on_handle_closed) != 0)
+        uv_close((uv_handle_t *)&c->tcp, on_handle_closed);
+}
+
+static void end_exchange(struct conn *c, bool left)
+{
+    if (c->phase == CONN_BODY || c->phase == CONN_ANSWER || c->phase == CONN_DRAIN)
+        exchange_over(c, left);
 }
 
 void conn_cut(struct conn *c, bool left)
 {
     if (c->phase == CONN_CLOSED)
         return;
-    if (c->phase == CONN_BODY || c->phase == CONN_ANSWER || c->phase == CONN_DRAIN)
-        exchange_over(c, left);
-    close_now(c);
+    end_exchange(c, left);
+    close_now(c, false);
+}
+
+void conn_reset(struct conn *c)
+{
+    if (c->phase == CONN_CLOSED)
+        return;
+    end_exchange(c, false);
+    close_now(c, true);
 }
 
 size_t node_queued(const struct conn *c)
@@ -55,15 +69,22 @@ size_t node_queued(const struct conn *c)
     return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
 }
 
+static bool is_frozen(const struct conn *c)
+{
+    return c->engine && c->engine->state->frozen;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct conn *c = timer->data;
 
-    if (c->phase != CONN_ANSWER) {
+    if (is_frozen(c)) {
+        c->held = true;
+    } else if (c->phase != CONN_ANSWER) {
         conn_cut(c, false);
-    } else if (c->in_grace) {
-        c->in_grace = false;
-        run(c);
+    } else if (c->waiting) {
+        c->waiting = false;
+        answer_now(c);
     } else {
         exchange_tick(c);
     }
@@ -75,12 +96,20 @@ void conn_wake(struct conn *c, uint64_t ms)
         uv_timer_start(&c->timer, on_timer, ms, 0);
 }
 
+void conn_thaw(struct conn *c)
+{
+    if (c->held)
+        conn_wake(c, 0);
+    c->held = false;
+}
+
 /* Ready for a request: the first, or the next on a kept connection. */
 static void await_head(struct conn *c)
 {
     c->phase = CONN_HEAD;
     c->scan = 0;
     conn_wake(c, c->fresh                     ? NODE_FRESH_TIME_MS
+                 : c->engine                  ? c->owner->options.engine_idle_ms
                  : c->port == NODE_MANAGEMENT ? NODE_IDLE_MANAGEMENT_MS
                                               : NODE_IDLE_INFERENCE_MS);
 }
@@ -128,6 +157,8 @@ static void on_written(uv_write_t *uv, int status)
         conn_cut(c, true);
     else if (c->phase == CONN_DRAIN && node_queued(c) == 0)
         finish(c);
+    else if (c->phase == CONN_ANSWER && node_queued(c) <= NODE_OUT_LOW && is_frozen(c))
+        c->held = true;
     else if (c->phase == CONN_ANSWER && node_queued(c) <= NODE_OUT_LOW)
         exchange_drained(c);
 }
@@ -199,6 +230,8 @@ static const char *status_text(int status)
         return "Request Entity Too Large";
     case 422:
         return "Unprocessable Entity";
+    case 502:
+        return "Bad Gateway";
     case 503:
         return "Service Unavailable";
     default:
@@ -218,7 +251,8 @@ static void add_identity(struct blob *out)
 }
 
 /* The engine's answers reach the client through MLNode's Python proxy, which drops their length and
- * adds its own date and server to those of the engine. */
+ * adds its own date and server to those of the engine, which `extra` has where there is an engine
+ * behind us. */
 void conn_answer(struct conn *c, int status, const char *type, int64_t length, const char *extra)
 {
     struct blob head = {0};
@@ -229,7 +263,7 @@ void conn_answer(struct conn *c, int status, const char *type, int64_t length, c
         c->close_after = true;
     blob_printf(&head, "HTTP/1.1 %d %s\r\n", status, status_text(status));
     add_identity(&head);
-    if (c->exchange.match.engine)
+    if (exchange_plays_both(c))
         add_identity(&head);
     if (type)
         blob_printf(&head, "content-type: %s\r\n", type);
@@ -274,6 +308,14 @@ void conn_end(struct conn *c)
     c->phase = CONN_DRAIN;
     if (node_queued(c) == 0)
         finish(c);
+}
+
+void conn_truncate(struct conn *c)
+{
+    c->chunked_answer = false;
+    c->close_after = true;
+    c->exchange.broken = true;
+    conn_end(c);
 }
 
 /* uvicorn's answer to what it cannot read. */
@@ -345,22 +387,30 @@ static bool has_left(const struct conn *c)
            recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+static void answer_now(struct conn *c)
+{
+    if (has_left(c))
+        conn_cut(c, true);
+    else
+        exchange_run(c);
+}
+
 /* Half-closing is leaving: uvicorn drops the request and nothing comes back. It is slow enough to
  * see the end of a client that sends one request and shuts; to be as reliable, the first answer of
- * a connection waits a moment. */
+ * a connection waits a moment. So does that of a slow engine, and that of a frozen one for ever. */
 static void run(struct conn *c)
 {
+    uint64_t wait = (c->fresh ? NODE_GRACE_MS : 0) + (c->engine ? c->engine->state->delay_ms : 0);
+
     c->phase = CONN_ANSWER;
-    if (c->fresh) {
-        c->fresh = false;
-        c->in_grace = true;
-        uv_update_time(c->owner->loop);
-        conn_wake(c, NODE_GRACE_MS);
-    } else if (has_left(c)) {
-        conn_cut(c, true);
-    } else {
-        exchange_run(c);
+    c->fresh = false;
+    if (wait == 0 && !is_frozen(c)) {
+        answer_now(c);
+        return;
     }
+    c->waiting = true;
+    uv_update_time(c->owner->loop);
+    conn_wake(c, wait);
 }
 
 static size_t take_chunked(struct conn *c, const char *data, size_t len)
@@ -448,7 +498,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
  * has pipelined more than we hold. */
 static void keep_reading(struct conn *c)
 {
-    bool want = c->in.len < NODE_IN_MAX || c->phase == CONN_HEAD || c->phase == CONN_BODY;
+    bool want = c->phase == CONN_BODY   ? !proxy_is_full(c)
+                : c->phase == CONN_HEAD ? true
+                                        : c->in.len < NODE_IN_MAX;
 
     if (c->phase == CONN_CLOSED || c->ended || want == c->reading)
         return;
@@ -457,6 +509,11 @@ static void keep_reading(struct conn *c)
         uv_read_start((uv_stream_t *)&c->tcp, alloc_buf, on_read);
     else
         uv_read_stop((uv_stream_t *)&c->tcp);
+}
+
+void conn_read_on(struct conn *c)
+{
+    keep_reading(c);
 }
 
 static void feed(struct conn *c, const char *data, size_t len)
@@ -496,12 +553,14 @@ static void name_peer(struct conn *c)
     snprintf(c->peer, sizeof(c->peer), "%s:%u", host, port);
 }
 
-void node_accept(struct testnode *node, enum node_port port, uv_stream_t *listener)
+void node_accept(struct port *port, uv_stream_t *listener)
 {
     struct conn *c = mem_zalloc(sizeof(*c));
+    struct testnode *node = port->node;
 
     c->owner = node;
-    c->port = port;
+    c->port = port->kind;
+    c->engine = port->engine;
     c->fresh = true;
     c->tcp.data = c;
     c->timer.data = c;
@@ -512,7 +571,7 @@ void node_accept(struct testnode *node, enum node_port port, uv_stream_t *listen
     uv_timer_init(node->loop, &c->timer);
     uv_tcp_init(node->loop, &c->tcp);
     if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || node->n_conns > NODE_CONNS_MAX) {
-        close_now(c);
+        close_now(c, false);
         return;
     }
     uv_tcp_nodelay(&c->tcp, 1);

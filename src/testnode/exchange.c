@@ -18,10 +18,15 @@ static const uint64_t ns_per_s = 1000000000;
 static const uint64_t ns_per_ms = 1000000;
 static const uint64_t source_max = (uint64_t)1 << 50;
 
+bool exchange_plays_both(const struct conn *c)
+{
+    return c->exchange.match.engine && c->engine == NULL && c->exchange.relay == NULL;
+}
+
 static void answer_json(struct conn *c, int status, struct blob *body, const char *extra)
 {
     /* through MLNode's proxy the engine's answers lose their length */
-    int64_t length = c->exchange.match.engine ? -1 : (int64_t)body->len;
+    int64_t length = exchange_plays_both(c) ? -1 : (int64_t)body->len;
 
     conn_answer(c, status, "application/json", length, extra);
     conn_body(c, body->data, body->len);
@@ -40,6 +45,12 @@ static void answer_failure(struct conn *c, int status, const char *message, cons
     else
         answer_detail(message, &body);
     answer_json(c, status, &body, extra);
+}
+
+void exchange_refuse(struct conn *c, int status, const char *message)
+{
+    c->exchange.match.engine = false;
+    answer_failure(c, status, message, NULL);
 }
 
 static void answer_ok(struct conn *c)
@@ -87,7 +98,9 @@ static void run_ready(struct conn *c)
 
 static void run_engine_health(struct conn *c)
 {
-    conn_answer(c, 200, NULL, -1, NULL);
+    bool sick = c->engine && c->engine->state->sick;
+
+    conn_answer(c, sick ? 500 : 200, NULL, exchange_plays_both(c) ? -1 : 0, NULL);
     if (c->phase != CONN_CLOSED)
         conn_end(c);
 }
@@ -96,7 +109,8 @@ static void run_models(struct conn *c)
 {
     struct blob body = {0};
 
-    answer_models(c->owner->model.name, (uint64_t)time(NULL), &body);
+    answer_models(c->owner->model.name, (uint64_t)time(NULL), c->engine ? ++c->owner->serial : 0,
+                  &body);
     answer_json(c, 200, &body, NULL);
 }
 
@@ -172,6 +186,27 @@ static void run_down(struct conn *c)
 {
     node_down(c->owner);
     answer_ok(c);
+}
+
+static void run_engines(struct conn *c)
+{
+    struct testnode *node = c->owner;
+    struct blob body = {0};
+
+    engine_report(node->engine_states, node->options.engines, node->proxied, &body);
+    answer_json(c, 200, &body, NULL);
+}
+
+static void run_engine_control(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+    const char *why = x->control_why;
+    int rc = why ? ERR_SYNTAX : fleet_control(c->owner, &x->control, &why);
+
+    if (rc)
+        answer_failure(c, rc == ERR_SYNTAX ? 400 : rc == ERR_NOTFOUND ? 404 : 409, why, NULL);
+    else
+        answer_ok(c);
 }
 
 static void run_sink(struct conn *c)
@@ -352,6 +387,9 @@ static run_fn *const handlers[ROUTE_COUNT] = {
     [ROUTE_DOWN] = run_down,
     [ROUTE_SINK] = run_sink,
     [ROUTE_SOURCE] = run_source,
+    [ROUTE_ENGINES] = run_engines,
+    [ROUTE_ENGINE_CONTROL] = run_engine_control,
+    [ROUTE_PROXY] = proxy_run,
 };
 
 void exchange_run(struct conn *c)
@@ -360,7 +398,7 @@ void exchange_run(struct conn *c)
 
     if (x->body_too_big)
         answer_failure(c, 413, "body is too large", NULL);
-    else if (x->match.engine && !c->owner->model.running)
+    else if (x->match.engine && x->match.route != ROUTE_PROXY && !c->owner->model.running)
         answer_failure(c, 503, "no backend is available", NULL);
     else
         handlers[x->match.route](c);
@@ -368,7 +406,11 @@ void exchange_run(struct conn *c)
 
 void exchange_tick(struct conn *c)
 {
-    if (c->exchange.gen)
+    struct generation *gen = c->exchange.gen;
+
+    if (gen && gen->paused_ns)
+        exchange_drained(c);
+    else if (gen)
         pump_generation(c);
     else
         pump_source(c);
@@ -380,6 +422,7 @@ void exchange_drained(struct conn *c)
 
     if (c->exchange.status == 0)
         return; /* only a 100 was on its way */
+    proxy_drained(c);
     if (gen && gen->paused_ns) {
         gen->began_ns += uv_hrtime() - gen->paused_ns; /* the rate goes on; nothing is caught up */
         gen->paused_ns = 0;
@@ -389,16 +432,40 @@ void exchange_drained(struct conn *c)
     }
 }
 
-void exchange_begin(struct conn *c, const struct http_head *head)
+/* Everything on the inference port, and what 8080 passes on, is for the engines where there are
+ * any. */
+static bool is_proxied(const struct conn *c)
+{
+    return c->owner->options.engines > 0 && c->engine == NULL &&
+           (c->port == NODE_INFERENCE || c->exchange.match.engine);
+}
+
+static void count_begin(struct conn *c)
 {
     struct exchange *x = &c->exchange;
-    char target[NODE_LINE_MAX / 2];
-    uint64_t bytes = UINT64_MAX;
 
-    *x = (struct exchange){.match = route_find(c->port, head->method, head->target),
-                           .began_ns = uv_hrtime()};
-    snprintf(x->line, sizeof(x->line), "%.*s %s HTTP/1.%u", (int)head->method.len, head->method.at,
-             log_safe(target, sizeof(target), head->target.at, head->target.len), head->minor);
+    c->owner->proxied += c->port == NODE_INFERENCE && c->engine == NULL;
+    if (c->engine == NULL)
+        return;
+    x->counted = true;
+    x->probe = x->match.route == ROUTE_ENGINE_HEALTH || x->match.route == ROUTE_MODELS;
+    engine_begin(c->engine->state, x->probe);
+}
+
+static void count_end(struct conn *c, bool left)
+{
+    if (c->exchange.counted)
+        engine_end(c->engine->state, c->exchange.probe, left);
+    c->exchange.counted = false;
+}
+
+/* What the route needs of the head, which is gone afterwards. */
+static void keep_head(struct conn *c, const struct http_head *head)
+{
+    struct exchange *x = &c->exchange;
+    uint64_t bytes = UINT64_MAX;
+    const char *why;
+
     if (x->match.route == ROUTE_SOURCE) {
         route_query_uint(head->target, "bytes", source_max, &bytes);
         x->source_end = bytes;
@@ -406,7 +473,27 @@ void exchange_begin(struct conn *c, const struct http_head *head)
         x->digest = EVP_MD_CTX_new();
         if (x->digest)
             EVP_DigestInit_ex(x->digest, EVP_sha256(), NULL);
+    } else if (x->match.route == ROUTE_ENGINE_CONTROL) {
+        if (engine_control_parse(head->target, &x->control, &why) != 0)
+            x->control_why = why;
+    } else if (x->match.route == ROUTE_PROXY) {
+        proxy_begin(c, head);
     }
+}
+
+void exchange_begin(struct conn *c, const struct http_head *head)
+{
+    struct exchange *x = &c->exchange;
+    char target[NODE_LINE_MAX / 2];
+
+    *x = (struct exchange){.match = route_find(c->port, head->method, head->target),
+                           .began_ns = uv_hrtime()};
+    snprintf(x->line, sizeof(x->line), "%.*s %s HTTP/1.%u", (int)head->method.len, head->method.at,
+             log_safe(target, sizeof(target), head->target.at, head->target.len), head->minor);
+    if (is_proxied(c))
+        x->match = (struct node_match){.route = ROUTE_PROXY, .engine = true};
+    count_begin(c);
+    keep_head(c, head);
 }
 
 static bool wants_body(enum node_route route)
@@ -420,7 +507,9 @@ void exchange_take(struct conn *c, const char *data, size_t len)
     struct exchange *x = &c->exchange;
 
     x->received += len;
-    if (x->digest) {
+    if (x->match.route == ROUTE_PROXY) {
+        proxy_take(c, data, len);
+    } else if (x->digest) {
         EVP_DigestUpdate(x->digest, data, len);
     } else if (wants_body(x->match.route) && !x->body_too_big) {
         x->body_too_big = x->body.len + len > NODE_JSON_MAX;
@@ -433,27 +522,33 @@ static void log_request(int fd, const struct conn *c, const char *how)
 {
     const struct exchange *x = &c->exchange;
     char stamp[32];
+    char engine[32] = "";
     struct tm local;
     time_t now = time(NULL);
 
     if (fd < 0)
         return;
+    if (c->engine)
+        snprintf(engine, sizeof(engine), " engine %u", c->engine->state->port);
     localtime_r(&now, &local);
     strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &local);
-    dprintf(fd, "%s %s \"%s\" %d in %llu out %llu %.3fs %s\n", stamp, c->peer, x->line, x->status,
+    dprintf(fd, "%s %s \"%s\" %d in %llu out %llu %.3fs %s%s\n", stamp, c->peer, x->line, x->status,
             (unsigned long long)x->received, (unsigned long long)x->sent,
-            (double)(uv_hrtime() - x->began_ns) / (double)ns_per_s, how);
+            (double)(uv_hrtime() - x->began_ns) / (double)ns_per_s, how, engine);
 }
 
 void exchange_over(struct conn *c, bool left)
 {
     const struct testnode_options *options = &c->owner->options;
     const struct generation *gen = c->exchange.gen;
-    const char *how = c->phase == CONN_DRAIN ? "done" : left ? "left" : "cut";
+    bool whole = c->phase == CONN_DRAIN && !c->exchange.broken;
+    const char *how = whole ? "done" : left ? "left" : "cut";
 
     if (gen && left && c->phase == CONN_ANSWER)
         log_info(c->owner->log, "client left mid-stream: %s %s, %zu of %zu tokens sent", c->peer,
                  gen->answer.id, gen->sent, gen->ask.tokens);
+    count_end(c, left);
+    proxy_drop(c);
     log_request(options->request_log[c->port], c, how);
     log_request(options->combined_log, c, how);
 }
@@ -462,6 +557,8 @@ void exchange_clear(struct conn *c)
 {
     struct exchange *x = &c->exchange;
 
+    count_end(c, false);
+    proxy_drop(c);
     if (x->gen) {
         answer_clear(&x->gen->answer);
         mem_free(x->gen);

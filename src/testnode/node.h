@@ -1,5 +1,6 @@
-/* The inside of the stand-in: shared by server.c (ports and the state machine), conn.c (HTTP over
- * one socket) and exchange.c (what a request does). Nobody else includes this. */
+/* The inside of the stand-in: shared by server.c (the state machine), port.c (listening), fleet.c
+ * (the engines), conn.c (HTTP over one socket), exchange.c (what a request does) and proxy.c
+ * (passing one on to an engine). Nobody else includes this. */
 #ifndef TESTNODE_NODE_H
 #define TESTNODE_NODE_H
 
@@ -10,6 +11,7 @@
 #include "http/chunk.h"
 #include "http/head.h"
 #include "testnode/answer.h"
+#include "testnode/engine.h"
 #include "testnode/testnode.h"
 
 enum {
@@ -29,10 +31,19 @@ enum {
     NODE_PEER_MAX = 64,
 };
 
-struct listener {
-    uv_tcp_t tcp;
+/* A port of ours: bound from start to end, so that nobody else gets it, and listening at times. */
+struct port {
     struct testnode *node;
-    enum node_port port;
+    enum node_port kind;
+    struct engine *engine;     /* whose it is; NULL: MLNode's own */
+    struct listener *listener; /* NULL: could not be bound */
+    bool listening;
+    struct sockaddr_storage addr; /* with the real port */
+};
+
+struct engine {
+    struct engine_state *state; /* in testnode.engine_states */
+    struct port port;
 };
 
 struct testnode {
@@ -42,8 +53,10 @@ struct testnode {
     char *model_name; /* what options.model points to */
     struct model model;
     uv_timer_t load_timer;
-    struct listener *listeners[NODE_PORTS];   /* always bound; the inference one listens while up */
-    struct sockaddr_storage addr[NODE_PORTS]; /* with the real port */
+    struct port ports[NODE_PORTS]; /* the inference one listens while an engine is alive */
+    struct engine *engines;
+    struct engine_state *engine_states;
+    uint64_t proxied; /* requests that came to the inference port */
     struct list conns;
     size_t n_conns;
     size_t handles; /* open ones besides those of the connections */
@@ -77,8 +90,15 @@ struct exchange {
     uint64_t source_at; /* source: next byte, and the end */
     uint64_t source_end;
     bool waits_for_load; /* a blocking `up` */
-    int status;          /* 0 until the answer begins */
-    uint64_t sent;       /* body bytes */
+    struct engine_control control;
+    const char *control_why; /* why there is none */
+    struct relay *relay;     /* to the engine that answers in our place */
+    int refusal;             /* the proxy's own answer, because no engine gives one; 0 = none */
+    bool counted;            /* by the engine, until it is over */
+    bool probe;
+    bool broken;   /* the answer ends before its end */
+    int status;    /* 0 until the answer begins */
+    uint64_t sent; /* body bytes */
 };
 
 enum conn_phase {
@@ -94,6 +114,7 @@ struct conn {
     struct list node;
     struct testnode *owner;
     enum node_port port;
+    struct engine *engine; /* whose port it came to; NULL: MLNode's */
     enum conn_phase phase;
     uv_tcp_t tcp;
     uv_timer_t timer;
@@ -102,7 +123,8 @@ struct conn {
     bool reading;
     bool consuming; /* inside consume(): finishing an answer must not start another pass */
     bool fresh;     /* no request was complete yet */
-    bool in_grace;  /* the first answer waits for NODE_GRACE_MS */
+    bool waiting;   /* the answer is still to begin: see run() */
+    bool held;      /* the timer ran out while the engine was frozen */
     bool ended;     /* the client sends no more */
     struct blob in; /* bytes received and not yet consumed */
     size_t scan;
@@ -119,18 +141,26 @@ struct conn {
 
 /* conn.c. Every call that writes may find the client gone and close: then c->phase is CONN_CLOSED,
  * and c itself stays valid until the loop runs the close callbacks. */
-void node_accept(struct testnode *node, enum node_port port, uv_stream_t *listener);
+void node_accept(struct port *port, uv_stream_t *listener);
 /* Begins an answer with a body of `length` bytes, or of unknown length when negative. `extra` is
  * NULL or whole field lines. */
 void conn_answer(struct conn *c, int status, const char *type, int64_t length, const char *extra);
 void conn_body(struct conn *c, const char *data, size_t len);
 void conn_end(struct conn *c);
+/* Ends the connection after what was written, so that the client sees the answer break off. */
+void conn_truncate(struct conn *c);
 /* Bytes that wait behind a slow reader. */
 size_t node_queued(const struct conn *c);
 /* Calls exchange_tick after that time, replacing an earlier wish. */
 void conn_wake(struct conn *c, uint64_t ms);
 /* Closes at once, whatever is under way. `left`: it was the client's doing. */
 void conn_cut(struct conn *c, bool left);
+/* As conn_cut, but the client gets a reset. */
+void conn_reset(struct conn *c);
+/* Its engine is not frozen any more: goes on where it stopped. */
+void conn_thaw(struct conn *c);
+/* A reason to leave the request body unread may have gone. */
+void conn_read_on(struct conn *c);
 
 /* exchange.c */
 void exchange_begin(struct conn *c, const struct http_head *head);
@@ -143,9 +173,43 @@ void exchange_tick(struct conn *c);
 void exchange_drained(struct conn *c);
 /* The load that a blocking `up` waited for has ended. */
 void exchange_loaded(struct conn *c);
+/* The answer is written as an engine's that came through MLNode's proxy, with no engine behind. */
+bool exchange_plays_both(const struct conn *c);
 /* Writes the log lines. `left` as in conn_cut; frees nothing. */
 void exchange_over(struct conn *c, bool left);
 void exchange_clear(struct conn *c);
+/* MLNode's own error, not an engine's. */
+void exchange_refuse(struct conn *c, int status, const char *message);
+
+/* proxy.c: as MLNode's proxy does, chooses an engine as the head arrives, passes the body on piece
+ * by piece, and the answer with its length dropped. An engine that cannot answer is a 502. */
+void proxy_begin(struct conn *c, const struct http_head *head);
+void proxy_take(struct conn *c, const char *data, size_t len);
+void proxy_run(struct conn *c);
+void proxy_drained(struct conn *c);
+/* The engine does not keep up with the request body. */
+bool proxy_is_full(const struct conn *c);
+/* Hangs up on the engine. Nothing happens when the exchange has no relay. */
+void proxy_drop(struct conn *c);
+
+/* port.c: 0 or a negative uv code. */
+int port_open(struct port *port, const char *host, uint16_t number);
+int port_listen(struct port *port);
+/* Stops listening and holds the port; connections that were accepted live on. */
+int port_shut(struct port *port);
+void port_close(struct port *port);
+uint16_t port_number(const struct port *port);
+
+/* fleet.c */
+/* Binds the engines' ports; 0 or a negative uv code with the cause in `error`. */
+int fleet_open(struct testnode *node, char *error, size_t error_size);
+/* All engines and the inference port listen; a negative uv code when one cannot. */
+int fleet_up(struct testnode *node);
+/* None listens, and what they served is cut. */
+void fleet_down(struct testnode *node);
+void fleet_close(struct testnode *node);
+/* 0; ERR_NOTFOUND or ERR_NOTNOW with *why. */
+int fleet_control(struct testnode *node, const struct engine_control *control, const char **why);
 
 /* server.c */
 /* Begins a load; the errors of model_up. */
@@ -155,5 +219,7 @@ void node_down(struct testnode *node);
 uint64_t node_now_ms(const struct testnode *node);
 /* Called as the last handle of a connection closed, with c freed by the caller afterwards. */
 void node_forget(struct testnode *node);
+/* One of testnode.handles is closed. */
+void node_handle_closed(struct testnode *node);
 
 #endif

@@ -35,6 +35,8 @@ static const struct {
     /* not MLNode's: bulk in both directions for tests */
     {"POST", "/mlgate-test/sink", ON_BOTH, ROUTE_SINK, false},
     {"GET", "/mlgate-test/source", ON_BOTH, ROUTE_SOURCE, false},
+    {"GET", "/mlgate-test/engines", ON_MANAGEMENT, ROUTE_ENGINES, false},
+    {"POST", "/mlgate-test/engine", ON_MANAGEMENT, ROUTE_ENGINE_CONTROL, false},
 };
 
 static bool equals(struct http_slice slice, const char *text)
@@ -69,7 +71,7 @@ struct node_match route_find(enum node_port port, struct http_slice method,
     return match;
 }
 
-bool route_query_uint(struct http_slice target, const char *name, uint64_t max, uint64_t *out)
+bool route_query(struct http_slice target, const char *name, struct http_slice *out)
 {
     size_t name_len = strlen(name);
     size_t at = path_of(target).len;
@@ -80,9 +82,18 @@ bool route_query_uint(struct http_slice target, const char *name, uint64_t max, 
         const char *amp = memchr(pair, '&', rest);
         size_t len = amp ? (size_t)(amp - pair) : rest;
 
-        if (len > name_len && memcmp(pair, name, name_len) == 0 && pair[name_len] == '=')
-            return text_uint(pair + name_len + 1, len - name_len - 1, max, out);
+        if (len > name_len && memcmp(pair, name, name_len) == 0 && pair[name_len] == '=') {
+            *out = (struct http_slice){pair + name_len + 1, len - name_len - 1};
+            return true;
+        }
         at += len + 1;
     }
     return false;
+}
+
+bool route_query_uint(struct http_slice target, const char *name, uint64_t max, uint64_t *out)
+{
+    struct http_slice value;
+
+    return route_query(target, name, &value) && text_uint(value.at, value.len, max, out);
 }

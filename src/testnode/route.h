@@ -29,7 +29,10 @@ enum node_route {
     ROUTE_DOWN = 12,
     ROUTE_SINK = 13,
     ROUTE_SOURCE = 14,
-    ROUTE_COUNT = 15,
+    ROUTE_ENGINES = 15,        /* what each engine has served */
+    ROUTE_ENGINE_CONTROL = 16, /* what a test does to one */
+    ROUTE_PROXY = 17,          /* passed on to an engine; route_find never says it */
+    ROUTE_COUNT = 18,
 };
 
 struct node_match {
@@ -42,6 +45,8 @@ struct node_match {
 /* `target` as in the request line; a query is allowed and ignored here. */
 struct node_match route_find(enum node_port port, struct http_slice method,
                              struct http_slice target);
+/* The value of `name` in the query of `target`, as it stands there; false when absent. */
+bool route_query(struct http_slice target, const char *name, struct http_slice *out);
 /* The decimal value of `name` in the query of `target`, at most `max`; false when absent or bad. */
 bool route_query_uint(struct http_slice target, const char *name, uint64_t max, uint64_t *out);
 

@@ -1,11 +1,9 @@
-/* The two ports and what opens and closes the inference one. */
+/* Start, end, and the state machine that takes the engines up and down. */
 #include "base/mem.h"
 #include "testnode/node.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { BACKLOG = 2048 }; /* uvicorn's */
 
 static void wake_waiting(struct testnode *node);
 
@@ -20,6 +18,8 @@ void testnode_defaults(struct testnode_options *options)
         .tokens = 32,
         .model = "Qwen/Qwen3-32B-FP8",
         .load_delay_ms = 1000,
+        .engine_port = 5001,
+        .engine_idle_ms = ENGINE_IDLE_MS,
     };
 }
 
@@ -36,6 +36,8 @@ static void release(struct testnode *node)
     if (!node->stopping || node->handles > 0 || node->n_conns > 0)
         return;
     mem_free(node->model_name);
+    mem_free(node->engines);
+    mem_free(node->engine_states);
     mem_free(node);
     if (closed)
         closed(arg);
@@ -47,86 +49,27 @@ void node_forget(struct testnode *node)
     release(node);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+void node_handle_closed(struct testnode *node)
 {
-    struct listener *listener = handle->data;
-    struct testnode *node = listener->node;
-
-    mem_free(listener);
     node->handles--;
     release(node);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    struct testnode *node = handle->data;
-
-    node->handles--;
-    release(node);
+    node_handle_closed(handle->data);
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+static void engines_open(struct testnode *node)
 {
-    struct listener *listener = stream->data;
-
-    if (status == 0)
-        node_accept(listener->node, listener->port, stream);
-}
-
-/* Takes the port without listening: connections are refused, and nobody else gets it. */
-static int bind_port(struct testnode *node, enum node_port port)
-{
-    struct listener *listener = mem_zalloc(sizeof(*listener));
-    int len = sizeof(node->addr[port]);
-    int rc;
-
-    listener->node = node;
-    listener->port = port;
-    listener->tcp.data = listener;
-    uv_tcp_init(node->loop, &listener->tcp);
-    node->handles++;
-    node->listeners[port] = listener;
-    rc = uv_tcp_bind(&listener->tcp, (struct sockaddr *)&node->addr[port], 0);
-    if (rc == 0)
-        rc = uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&node->addr[port], &len);
-    return rc;
-}
-
-static int listen_port(struct testnode *node, enum node_port port)
-{
-    return uv_listen((uv_stream_t *)&node->listeners[port]->tcp, BACKLOG, on_connection);
-}
-
-static void close_port(struct testnode *node, enum node_port port)
-{
-    struct listener *listener = node->listeners[port];
-
-    node->listeners[port] = NULL;
-    if (listener)
-        uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
-}
-
-/* Everything that an engine serves ends with it. */
-static void cut_engine(struct testnode *node)
-{
-    LIST_FOREACH (it, &node->conns) {
-        struct conn *c = LIST_ENTRY(it, struct conn, node);
-
-        if (c->port == NODE_INFERENCE || (c->phase == CONN_ANSWER && c->exchange.match.engine))
-            conn_cut(c, false);
-    }
-}
-
-static void engine_opens(struct testnode *node)
-{
-    int rc = listen_port(node, NODE_INFERENCE);
+    int rc = fleet_up(node);
 
     if (rc == 0) {
         log_info(node->log, "engine up, model %s, port %u", node->model.name,
                  testnode_port(node, NODE_INFERENCE));
         return;
     }
-    log_error(node->log, "port %u: %s", testnode_port(node, NODE_INFERENCE), uv_strerror(rc));
+    log_error(node->log, "cannot listen for the engine: %s", uv_strerror(rc));
     model_fail(&node->model);
 }
 
@@ -137,7 +80,7 @@ static void on_load_timer(uv_timer_t *timer)
     if (!model_tick(&node->model, node_now_ms(node)))
         return;
     if (node->model.running)
-        engine_opens(node);
+        engines_open(node);
     wake_waiting(node);
 }
 
@@ -167,48 +110,76 @@ int node_up(struct testnode *node, const char *model, bool doomed)
 void node_down(struct testnode *node)
 {
     bool was_running = node->model.running;
-    int rc = 0;
 
     if (!model_down(&node->model, node_now_ms(node)))
         return;
     uv_timer_stop(&node->load_timer);
     if (was_running) {
-        close_port(node, NODE_INFERENCE);
-        cut_engine(node);
-        rc = bind_port(node, NODE_INFERENCE);
+        fleet_down(node);
         log_info(node->log, "engine down, port %u closed", testnode_port(node, NODE_INFERENCE));
     }
-    if (rc)
-        log_error(node->log, "cannot keep port %u: %s", testnode_port(node, NODE_INFERENCE),
-                  uv_strerror(rc));
     wake_waiting(node);
 }
 
 uint16_t testnode_port(const struct testnode *node, enum node_port port)
 {
-    const struct sockaddr_storage *addr = &node->addr[port];
-
-    return ntohs(addr->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)addr)->sin6_port
-                                             : ((const struct sockaddr_in *)addr)->sin_port);
+    return port_number(&node->ports[port]);
 }
 
-static int open_port(struct testnode *node, enum node_port port, bool listening, char *error,
-                     size_t error_size)
+uint16_t testnode_engine_port(const struct testnode *node, size_t index)
 {
-    const char *host = node->options.host[port];
-    int number = node->options.port[port];
-    int rc = uv_ip4_addr(host, number, (struct sockaddr_in *)&node->addr[port]);
+    return node->engine_states[index].port;
+}
 
-    if (rc != 0)
-        rc = uv_ip6_addr(host, number, (struct sockaddr_in6 *)&node->addr[port]);
-    if (rc == 0)
-        rc = bind_port(node, port);
-    if (rc == 0 && listening)
-        rc = listen_port(node, port);
+static int open_own(struct testnode *node, enum node_port kind, char *error, size_t error_size)
+{
+    const char *host = node->options.host[kind];
+    struct port *port = &node->ports[kind];
+    int rc;
+
+    port->node = node;
+    port->kind = kind;
+    rc = port_open(port, host, node->options.port[kind]);
+    if (rc == 0 && kind == NODE_MANAGEMENT)
+        rc = port_listen(port);
     if (rc)
-        snprintf(error, error_size, "cannot listen on %s port %d: %s", host, number,
-                 uv_strerror(rc));
+        snprintf(error, error_size, "cannot listen on %s port %u: %s", host,
+                 node->options.port[kind], uv_strerror(rc));
     return rc;
+}
+
+static int open_all(struct testnode *node, char *error, size_t error_size)
+{
+    int rc = open_own(node, NODE_MANAGEMENT, error, error_size);
+
+    if (rc == 0)
+        rc = open_own(node, NODE_INFERENCE, error, error_size);
+    if (rc == 0)
+        rc = fleet_open(node, error, error_size);
+    if (rc || !node->options.initially_up)
+        return rc;
+    rc = fleet_up(node);
+    if (rc)
+        snprintf(error, error_size, "cannot listen for the engine: %s", uv_strerror(rc));
+    else
+        model_started(&node->model);
+    return rc;
+}
+
+static bool options_ok(const struct testnode_options *options, char *error, size_t error_size)
+{
+    if (!ask_rate_ok(options->token_rate) || options->tokens < 1 ||
+        options->tokens > ASK_TOKENS_MAX) {
+        snprintf(error, error_size, "token rate or number of tokens is out of range");
+        return false;
+    }
+    if (options->engines > ENGINE_MAX || options->engine_idle_ms < 1 ||
+        options->engine_idle_ms > ENGINE_IDLE_MAX_MS ||
+        (options->engine_port && options->engine_port + options->engines > UINT16_MAX + 1)) {
+        snprintf(error, error_size, "number, ports or idle time of the engines are out of range");
+        return false;
+    }
+    return true;
 }
 
 static struct testnode *new_node(uv_loop_t *loop, const struct testnode_options *options,
@@ -232,24 +203,11 @@ struct testnode *testnode_start(uv_loop_t *loop, const struct testnode_options *
                                 struct log *log, char *error, size_t error_size)
 {
     struct testnode *node = new_node(loop, options, log);
-    bool up = options->initially_up;
 
-    if (model_init(&node->model, options->model, options->load_delay_ms) != 0) {
+    if (model_init(&node->model, options->model, options->load_delay_ms) != 0)
         snprintf(error, error_size, "the model's name is empty or too long");
-        goto fail;
-    }
-    if (!ask_rate_ok(options->token_rate) || options->tokens < 1 ||
-        options->tokens > ASK_TOKENS_MAX) {
-        snprintf(error, error_size, "token rate or number of tokens is out of range");
-        goto fail;
-    }
-    if (open_port(node, NODE_MANAGEMENT, true, error, error_size) != 0 ||
-        open_port(node, NODE_INFERENCE, up, error, error_size) != 0)
-        goto fail;
-    if (up)
-        model_started(&node->model);
-    return node;
-fail:
+    else if (options_ok(options, error, error_size) && open_all(node, error, error_size) == 0)
+        return node;
     testnode_stop(node, NULL, NULL);
     return NULL;
 }
@@ -259,8 +217,9 @@ void testnode_stop(struct testnode *node, void (*closed)(void *arg), void *arg)
     node->stopping = true;
     node->closed = closed;
     node->closed_arg = arg;
-    close_port(node, NODE_INFERENCE);
-    close_port(node, NODE_MANAGEMENT);
+    fleet_close(node);
+    port_close(&node->ports[NODE_INFERENCE]);
+    port_close(&node->ports[NODE_MANAGEMENT]);
     LIST_FOREACH (it, &node->conns) {
         conn_cut(LIST_ENTRY(it, struct conn, node), false);
     }

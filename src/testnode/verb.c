@@ -2,6 +2,8 @@
 
 #include "base/text.h"
 #include "testnode/ask.h"
+#include "testnode/blob.h"
+#include "testnode/engine.h"
 #include "testnode/testnode.h"
 
 #include <errno.h>
@@ -25,6 +27,9 @@ enum flag {
     FLAG_PRINT_PORTS = 8,
     FLAG_LOG_REQUESTS = 9,
     FLAG_HELP = 10,
+    FLAG_ENGINES = 11,
+    FLAG_ENGINE_PORT = 12,
+    FLAG_ENGINE_IDLE = 13,
 };
 
 static const struct option flags[] = {
@@ -37,6 +42,9 @@ static const struct option flags[] = {
     {"up", no_argument, NULL, FLAG_UP},
     {"print-ports", no_argument, NULL, FLAG_PRINT_PORTS},
     {"log-requests", no_argument, NULL, FLAG_LOG_REQUESTS},
+    {"engines", required_argument, NULL, FLAG_ENGINES},
+    {"engine-port", required_argument, NULL, FLAG_ENGINE_PORT},
+    {"engine-idle-ms", required_argument, NULL, FLAG_ENGINE_IDLE},
     {"help", no_argument, NULL, FLAG_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -52,6 +60,11 @@ static const char usage[] =
     "  --model NAME                   model served from the start (Qwen/Qwen3-32B-FP8)\n"
     "  --load-delay MS                how long inference/up takes (1000)\n"
     "  --up                           start with the engine up\n"
+    "  --engines N                    engines behind the inference port (0 = it answers by itself; "
+    "128)\n"
+    "  --engine-port P                port of the first, the others follow (5001; 0 = any free "
+    "ones)\n"
+    "  --engine-idle-ms MS            until an engine closes an idle connection (5000)\n"
     "  --print-ports                  one line of JSON with the real ports on standard output\n"
     "  --log-requests                 one line for each request on standard error\n"
     "  --help                         this text\n";
@@ -103,12 +116,34 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *out)
     return text_uint(text, strlen(text), max, out);
 }
 
+static bool apply_engines(struct verb *v, int flag, const char *value)
+{
+    uint64_t max = flag == FLAG_ENGINES       ? ENGINE_MAX
+                   : flag == FLAG_ENGINE_PORT ? UINT16_MAX
+                                              : ENGINE_IDLE_MAX_MS;
+    uint64_t number = 0;
+
+    if (!parse_number(value, max, &number))
+        return false;
+    if (flag == FLAG_ENGINES)
+        v->options.engines = (size_t)number;
+    else if (flag == FLAG_ENGINE_PORT)
+        v->options.engine_port = (uint16_t)number;
+    else
+        v->options.engine_idle_ms = (unsigned)number;
+    return flag != FLAG_ENGINE_IDLE || number > 0;
+}
+
 static bool apply(struct verb *v, int flag, const char *value)
 {
     uint64_t number = 0;
     bool ok = true;
 
     switch (flag) {
+    case FLAG_ENGINES:
+    case FLAG_ENGINE_PORT:
+    case FLAG_ENGINE_IDLE:
+        return apply_engines(v, flag, value);
     case FLAG_LISTEN:
         return parse_listen(v, NODE_INFERENCE, value);
     case FLAG_LISTEN_MANAGEMENT:
@@ -179,6 +214,35 @@ static void watch_signals(struct verb *v, uv_loop_t *loop)
     }
 }
 
+static void list_engines(const struct verb *v, const char *between, struct blob *out)
+{
+    for (size_t i = 0; i < v->options.engines; i++)
+        blob_printf(out, "%s%u", i > 0 ? between : "", testnode_engine_port(v->node, i));
+    blob_add(out, "", 1);
+}
+
+static void tell_ports(const struct verb *v, struct log *log)
+{
+    unsigned inference = testnode_port(v->node, NODE_INFERENCE);
+    unsigned management = testnode_port(v->node, NODE_MANAGEMENT);
+    struct blob said = {0};
+    struct blob json = {0};
+
+    list_engines(v, ", ", &said);
+    list_engines(v, ",", &json);
+    log_info(log, "inference on port %u, management on port %u", inference, management);
+    if (v->options.engines > 0)
+        log_info(log, "engines on ports %s", said.data);
+    if (v->print_ports && v->options.engines > 0)
+        printf("{\"inference\":%u,\"management\":%u,\"engines\":[%s]}\n", inference, management,
+               json.data);
+    else if (v->print_ports)
+        printf("{\"inference\":%u,\"management\":%u}\n", inference, management);
+    fflush(stdout);
+    blob_clear(&said);
+    blob_clear(&json);
+}
+
 static int serve(struct verb *v, struct log *log)
 {
     char error[ERROR_MAX];
@@ -192,13 +256,7 @@ static int serve(struct verb *v, struct log *log)
         status = 1;
     } else {
         watch_signals(v, &loop);
-        log_info(log, "inference on port %u, management on port %u",
-                 testnode_port(v->node, NODE_INFERENCE), testnode_port(v->node, NODE_MANAGEMENT));
-        if (v->print_ports) {
-            printf("{\"inference\":%u,\"management\":%u}\n", testnode_port(v->node, NODE_INFERENCE),
-                   testnode_port(v->node, NODE_MANAGEMENT));
-            fflush(stdout);
-        }
+        tell_ports(v, log);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);

@@ -425,7 +425,7 @@ static void test_bodies(void **state)
     json_decref(take_json(&body));
     answer_up_status(&m, 0, &body);
     json_decref(take_json(&body));
-    answer_models(m.name, 5, &body);
+    answer_models(m.name, 5, 0, &body);
     json_decref(take_json(&body));
     answer_error(404, "no \"x\"", &body);
     root = take_json(&body);
