@@ -27,6 +27,16 @@ static const struct verb verbs[] = {
     {"burst", load_burst, 1, "COUNT             new connections all at once"},
     {"idle", load_idle, 1, "COUNT              hold idle connections until stdin closes"},
     {"events", load_events, 4, "STREAMS INTERVAL_US SIZE COUNT    token-like streams"},
+    {"http-requests", load_http_requests, 3, "CONNECTIONS MS BODY    keep-alive; BODY 0 is a GET"},
+    {"http-first", load_http_first, 2,
+     "COUNT MS    streams one after the other, to their first event"},
+    {"http-leave", load_http_leave, 3, "COUNT MS ENGINE    streams left, until the engine sees it"},
+    {"http-streams", load_http_streams, 5, "STREAMS EVENTS INTERVAL_US SIZE RAMP_US"},
+    {"http-hold", load_http_hold, 1, "COUNT         hold silent streams until stdin closes"},
+    {"http-down", load_http_down, 1, "BYTES         one answer of so many bytes"},
+    {"http-up", load_http_up, 1, "BYTES           one request of so many bytes"},
+    {"http-flood", load_http_flood, 1, "BYTES        such requests until stdin closes"},
+    {"http-stall", load_http_stall, 0, "           a big answer never read, until stdin closes"},
 };
 
 int load_open(uint16_t port, const struct order *o)

@@ -13,7 +13,7 @@ enum { LOAD_LIMIT_S = 120 };
 
 struct load_args {
     uint16_t port;
-    uint64_t n[4]; /* the verb's numbers, in the order of its usage line */
+    uint64_t n[5]; /* the verb's numbers, in the order of its usage line */
 };
 
 void load_down(const struct load_args *a);
@@ -26,6 +26,17 @@ void load_connects(const struct load_args *a);
 void load_burst(const struct load_args *a);
 void load_idle(const struct load_args *a);
 void load_events(const struct load_args *a);
+
+/* The same over HTTP, against bench/engine. */
+void load_http_requests(const struct load_args *a);
+void load_http_first(const struct load_args *a);
+void load_http_leave(const struct load_args *a);
+void load_http_streams(const struct load_args *a);
+void load_http_hold(const struct load_args *a);
+void load_http_down(const struct load_args *a);
+void load_http_up(const struct load_args *a);
+void load_http_flood(const struct load_args *a);
+void load_http_stall(const struct load_args *a);
 
 /* Connects, blocking, and sends an order; ends the process when that fails. */
 int load_open(uint16_t port, const struct order *o);

@@ -251,7 +251,7 @@ static void accept_all(struct service *s)
 {
     int fd;
 
-    while ((fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while ((fd = tool_accept(s->listener)) >= 0) {
         struct peer *p = mem_zalloc(sizeof(*p));
 
         p->fd = fd;
@@ -278,23 +278,12 @@ static int64_t run_due(struct service *s)
     return -1;
 }
 
-static int sleep_until_ready(struct service *s, struct epoll_event *events, int64_t sleep_ns)
-{
-    struct timespec timeout = {.tv_sec = sleep_ns / TOOL_SECOND_NS,
-                               .tv_nsec = sleep_ns % TOOL_SECOND_NS};
-    int n = epoll_pwait2(s->set, events, WAKEUPS, sleep_ns < 0 ? NULL : &timeout, NULL);
-
-    if (n < 0 && errno != EINTR)
-        tool_die("epoll_pwait2");
-    return n;
-}
-
 static void serve(struct service *s)
 {
     struct epoll_event events[WAKEUPS];
 
     for (;;) {
-        int n = sleep_until_ready(s, events, run_due(s));
+        int n = tool_poll_wait(s->set, events, WAKEUPS, run_due(s));
 
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == NULL)

@@ -111,6 +111,11 @@ int tool_connect(uint16_t port)
     return -1;
 }
 
+int tool_accept(int listener)
+{
+    return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 void tool_set_blocking(int fd, bool blocking)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -143,6 +148,17 @@ void tool_poll_remove(int set, int fd)
         tool_die("epoll_ctl");
 }
 
+int tool_poll_wait(int set, struct epoll_event *events, int room, int64_t wait_ns)
+{
+    struct timespec wait = {.tv_sec = wait_ns / TOOL_SECOND_NS,
+                            .tv_nsec = wait_ns % TOOL_SECOND_NS};
+    int n = epoll_pwait2(set, events, room, wait_ns < 0 ? NULL : &wait, NULL);
+
+    if (n < 0 && errno != EINTR)
+        tool_die("epoll_pwait2");
+    return n;
+}
+
 void samples_init(struct samples *s, size_t room)
 {
     s->at = mem_array(NULL, room ? room : 1, sizeof(*s->at));
@@ -171,15 +187,21 @@ static double at_share(const struct samples *s, double share)
     return (double)s->at[i] / 1000.0;
 }
 
-void samples_print(struct samples *s)
+void samples_print_as(struct samples *s, const char *prefix)
 {
     if (s->count == 0) {
-        printf("\"p50_us\": null, \"p99_us\": null, \"max_us\": null");
+        printf("\"%sp50_us\": null, \"%sp99_us\": null, \"%smax_us\": null", prefix, prefix,
+               prefix);
         return;
     }
     qsort(s->at, s->count, sizeof(*s->at), by_size);
-    printf("\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f", at_share(s, 0.50),
-           at_share(s, 0.99), at_share(s, 1.0));
+    printf("\"%sp50_us\": %.1f, \"%sp99_us\": %.1f, \"%smax_us\": %.1f", prefix, at_share(s, 0.50),
+           prefix, at_share(s, 0.99), prefix, at_share(s, 1.0));
+}
+
+void samples_print(struct samples *s)
+{
+    samples_print_as(s, "");
 }
 
 void samples_clear(struct samples *s)

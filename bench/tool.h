@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct epoll_event;
+
 enum { TOOL_SECOND_NS = 1000 * 1000 * 1000 };
 
 void tool_die(const char *what) __attribute__((noreturn));
@@ -22,12 +24,16 @@ int tool_listen(uint16_t port);
 int tool_connect(uint16_t port);
 /* Begins to connect, not blocking: writable once it is up. Negative when that fails. */
 int tool_connect_start(uint16_t port);
+/* The next connection of a listener, not blocking; negative when there is none. */
+int tool_accept(int listener);
 void tool_set_blocking(int fd, bool blocking);
 
 /* An epoll set; `owner` comes back with each event. */
 int tool_poll_new(void);
 void tool_poll_set(int set, int fd, uint32_t events, void *owner);
 void tool_poll_remove(int set, int fd);
+/* epoll_wait with a time in nanoseconds, negative for as long as it takes. */
+int tool_poll_wait(int set, struct epoll_event *events, int room, int64_t wait_ns);
 
 /* Durations in nanoseconds, kept whole so that percentiles are exact. */
 struct samples {
@@ -41,6 +47,8 @@ void samples_init(struct samples *s, size_t room);
 void samples_add(struct samples *s, uint64_t ns);
 /* Prints "p50_us": .., "p99_us": .., "max_us": .. (no braces; null when there are none). Sorts. */
 void samples_print(struct samples *s);
+/* The same with `prefix` before each key. */
+void samples_print_as(struct samples *s, const char *prefix);
 void samples_clear(struct samples *s);
 
 #endif
