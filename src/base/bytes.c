@@ -112,6 +112,33 @@ void bytes_consume(struct bytes *q, struct pool *p, size_t len)
     }
 }
 
+void bytes_gather(struct bytes *q, struct pool *p, size_t len)
+{
+    struct chunk *c;
+
+    if (len > q->len)
+        len = q->len;
+    if (len > CHUNK_MAX)
+        len = CHUNK_MAX;
+    if (q->head == NULL || q->head->end - q->head->start >= len)
+        return;
+    c = pool_take(p, len);
+    while (len > 0) {
+        size_t run;
+        const uint8_t *from = bytes_peek(q, &run);
+        size_t n = chunk_fill(c, from, run < len ? run : len);
+
+        bytes_consume(q, p, n);
+        len -= n;
+    }
+    q->len += c->end - c->start;
+    q->held += c->size;
+    c->next = q->head;
+    q->head = c;
+    if (q->tail == NULL)
+        q->tail = c;
+}
+
 void bytes_clear(struct bytes *q, struct pool *p)
 {
     bytes_consume(q, p, q->len);

@@ -23,6 +23,9 @@ uint8_t *bytes_headroom(const struct bytes *q);
 int bytes_iov(const struct bytes *q, struct iovec *iov, int max);
 /* Drops `len` bytes, at most q->len, from the front. */
 void bytes_consume(struct bytes *q, struct pool *p, size_t len);
+/* Makes the first `len` bytes one run, or as many as the largest chunk holds; nothing to do when
+ * they are, or when the queue has fewer. */
+void bytes_gather(struct bytes *q, struct pool *p, size_t len);
 void bytes_clear(struct bytes *q, struct pool *p);
 
 #endif

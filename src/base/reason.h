@@ -36,7 +36,16 @@
     X(LOCAL_REFUSED, "local-refused") /* the local service could not be reached */                 \
     X(HALF_CLOSED_IDLE, "half-closed-idle")                                                        \
     X(LIMIT, "limit")                                                                              \
-    X(MEMORY, "memory") /* the byte budget is spent; this one held the most */
+    X(MEMORY, "memory")               /* the byte budget is spent; this one held the most */       \
+    X(BAD_REQUEST, "bad-request")     /* not HTTP/1.1 as RFC 9112 wants it */                      \
+    X(REFUSED_POLICY, "policy")       /* a path this gateway does not serve */                     \
+    X(CLIENT_LEFT, "client-left")     /* before its answer was complete */                         \
+    X(HEAD_TIMEOUT, "head-timeout")   /* a request head that did not arrive in time */             \
+    X(IDLE, "idle")                   /* a kept connection that nobody used */                     \
+    X(UPSTREAM_DOWN, "upstream-down") /* no connection to it */                                    \
+    X(UPSTREAM_CLOSED, "upstream-closed")                                                          \
+    X(UPSTREAM_PROTOCOL, "upstream-protocol")                                                      \
+    X(UPSTREAM_TIMEOUT, "upstream-timeout")
 
 enum reason {
 #define REASON_ENUM(name, text) REASON_##name,

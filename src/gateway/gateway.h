@@ -1,0 +1,78 @@
+/* The gateway: a streaming HTTP/1.1 proxy in front of MLNode (doc/DESIGN.md, "Gateway").
+ *
+ * Clients come as streams, whoever carries them: a socket of a loopback listener, or a work stream
+ * of the tunnel. Every read is forwarded in the turn in which it came; bodies are never collected.
+ * Drives no loop and asks no clock of its own: the world is a struct gateway_host. */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/count.h"
+#include "gateway/engines.h"
+#include "gateway/host.h"
+#include "gateway/policy.h"
+#include "gateway/route.h"
+
+enum {
+    /* Go's pool closes idle connections after 90 s and does not send a POST again; MLNode's own
+     * port 5000 keeps them for 300 s. */
+    GATEWAY_IDLE_S = 310,
+    GATEWAY_HEAD_S = 60, /* from the first byte of a request head to its last */
+    /* One request at a time, in either form; the original's limits were 24 h too. */
+    GATEWAY_EXCHANGE_S = 24 * 3600,
+    GATEWAY_CONNECT_S = 3, /* MLNode is on loopback or next door */
+    /* More than ten times what the network registers for a node (max_concurrent 500). */
+    GATEWAY_CLIENTS_MAX = 16384,
+    /* Requests that go on after their client left. */
+    GATEWAY_ORPHANS_MAX = 256,
+};
+
+struct gateway_config {
+    struct endpoint management; /* MLNode's 8080 */
+    struct endpoint inference;  /* MLNode's 5000 */
+    struct engines_config engines;
+    enum policy policy;
+};
+
+struct gateway_counters {
+    uint64_t clients;  /* connections ever */
+    uint64_t requests; /* heads that were complete */
+    uint64_t answers[6]; /* by hundreds of the status; [0]: closed without an answer */
+    uint64_t refused;  /* by policy */
+    uint64_t direct;   /* requests that went to an engine past port 5000 */
+    uint64_t retried;
+    uint64_t bytes_in; /* bodies of requests, as framed towards MLNode */
+    uint64_t bytes_out;
+    struct reason_counts ended;
+    size_t clients_now;
+    size_t exchanges_now;
+    size_t upstreams_now;
+};
+
+struct gateway;
+
+/* `host` and the strings of `cfg` must outlive it. */
+struct gateway *gateway_new(const struct gateway_host *host, const struct gateway_config *cfg);
+
+/* A client's stream, the gateway's from here on: sets s->on and s->owner; whoever carries it begins
+ * to deliver afterwards. `peer` is the client's address without port, printable; it is copied.
+ * false, and the stream is still the caller's, when GATEWAY_CLIENTS_MAX are here or it stops. */
+bool gateway_serve(struct gateway *g, struct stream *s, enum gateway_role role, const char *peer,
+                   uint16_t port);
+
+/* Ends what is due; returns when it wants to be called again (the host's clock). Deadlines that
+ * arise later than that and are nearer go through host->wake. */
+uint64_t gateway_tick(struct gateway *g, uint64_t now_us);
+
+/* While the pool is over its limit: resets the client that holds most, reason `memory`. */
+void gateway_shed(struct gateway *g);
+
+void gateway_counters(const struct gateway *g, struct gateway_counters *out);
+
+/* Ends every exchange and connection with resets. Then gateway_free, after the soon-tasks ran. */
+void gateway_stop(struct gateway *g);
+void gateway_free(struct gateway *g);
+
+#endif

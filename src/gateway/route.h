@@ -1,0 +1,35 @@
+/* Which upstream a request belongs to. Path first, the port it came in on second, so that both
+ * readings of the image's port mapping work on both ports (doc/DESIGN.md). Pure. */
+#ifndef GATEWAY_ROUTE_H
+#define GATEWAY_ROUTE_H
+
+#include "http/head.h"
+#include "http/target.h"
+
+/* What a port is registered as. */
+enum gateway_role {
+    ROLE_INFERENCE = 0, /* remote 1{CLIENT_ID}, local 8081 */
+    ROLE_POC = 1,       /* remote 2{CLIENT_ID}, local 5050 */
+};
+enum { GATEWAY_ROLES = 2 };
+
+enum route_to {
+    ROUTE_TO_MANAGEMENT = 0, /* MLNode's 8080 */
+    ROUTE_TO_INFERENCE = 1,  /* MLNode's 5000 and nothing else */
+    ROUTE_TO_ENGINE = 2,     /* an engine itself when one can be told, else 5000 */
+    ROUTE_TO_STATUS = 3,     /* the gateway answers */
+};
+
+struct route {
+    enum route_to to;
+    bool damped;     /* GET /health of the engine: asked again before it is called down */
+    bool run_to_end; /* goes on when the client leaves: what MLNode was told to do it should finish */
+    bool silent;     /* an answer that is not MLNode's would be taken for success: close instead */
+    bool changes;    /* may change which engines there are: stop, up, down */
+};
+
+/* The decision for every target that http_target_read accepts. */
+struct route route_of(enum gateway_role role, struct http_slice method,
+                      const struct http_target *target);
+
+#endif
