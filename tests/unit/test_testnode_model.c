@@ -116,6 +116,10 @@ static void test_routes(void **state)
         {NODE_MANAGEMENT, "GET", "/api/v1/stop", ROUTE_NONE, 405, false},
         {NODE_INFERENCE, "POST", "/mlgate-test/sink", ROUTE_SINK, 0, false},
         {NODE_MANAGEMENT, "GET", "/mlgate-test/source?bytes=1", ROUTE_SOURCE, 0, false},
+        {NODE_MANAGEMENT, "GET", "/mlgate-test/engines", ROUTE_ENGINES, 0, false},
+        {NODE_MANAGEMENT, "POST", "/mlgate-test/engine?port=1", ROUTE_ENGINE_CONTROL, 0, false},
+        {NODE_MANAGEMENT, "GET", "/mlgate-test/engine", ROUTE_NONE, 405, false},
+        {NODE_INFERENCE, "GET", "/mlgate-test/engines", ROUTE_NONE, 404, true},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -399,6 +403,25 @@ static void test_full(void **state)
     answer_clear(&a);
 }
 
+/* Without a serial no permissions; with one, an id of its own and else the same. */
+static void check_models(const char *model)
+{
+    struct blob bodies[3] = {0};
+    json_t *roots[3];
+    const json_t *entry;
+
+    for (uint64_t i = 0; i < 3; i++) {
+        answer_models(model, 5, i, &bodies[i]);
+        roots[i] = take_json(&bodies[i]);
+        entry = json_array_get(json_object_get(roots[i], "data"), 0);
+        assert_string_equal(get(entry, "id"), model);
+        assert_int_equal(json_array_size(json_object_get(entry, "permission")), i > 0);
+    }
+    assert_false(json_equal(roots[1], roots[2]));
+    for (size_t i = 0; i < 3; i++)
+        json_decref(roots[i]);
+}
+
 static void test_bodies(void **state)
 {
     struct blob body = {0};
@@ -425,8 +448,7 @@ static void test_bodies(void **state)
     json_decref(take_json(&body));
     answer_up_status(&m, 0, &body);
     json_decref(take_json(&body));
-    answer_models(m.name, 5, 0, &body);
-    json_decref(take_json(&body));
+    check_models(m.name);
     answer_error(404, "no \"x\"", &body);
     root = take_json(&body);
     assert_string_equal(get(json_object_get(root, "error"), "message"), "no \"x\"");
