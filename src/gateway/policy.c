@@ -1,7 +1,5 @@
 #include "gateway/policy.h"
 
-#include "base/err.h"
-
 #include <string.h>
 
 struct rule {
@@ -116,7 +114,13 @@ static bool method_fits(const struct rule *rule, struct http_slice method)
     return rule->method == NULL || http_slice_is(method, rule->method);
 }
 
-/* GET /api/v1/inference/pow/generate/{port:uuid} */
+static bool is_id_byte(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ':' ||
+           c == '-' || c == '_';
+}
+
+/* /api/v1/inference/pow/generate/{port:uuid} */
 static bool is_pow_result(const char *path, size_t len)
 {
     static const char parent[] = "/api/v1/inference/pow/generate/";
@@ -124,13 +128,9 @@ static bool is_pow_result(const char *path, size_t len)
 
     if (len <= at || memcmp(path, parent, at) != 0)
         return false;
-    for (; at < len; at++) {
-        unsigned char c = (unsigned char)path[at];
-
-        if (c == '.' || c == '~' || (c != ':' && c != '-' && c != '_' && !http_is_token_byte(c)))
-            return false;
-    }
-    return true;
+    while (at < len && is_id_byte(path[at]))
+        at++;
+    return at == len;
 }
 
 static bool is_expected(struct http_slice method, const struct http_target *target)

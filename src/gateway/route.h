@@ -23,7 +23,7 @@ enum route_to {
 struct route {
     enum route_to to;
     bool damped;     /* GET /health of the engine: asked again before it is called down */
-    bool run_to_end; /* goes on when the client leaves: what MLNode was told to do it should finish */
+    bool run_to_end; /* goes on when the client leaves: what MLNode was told to do should finish */
     bool silent;     /* an answer that is not MLNode's would be taken for success: close instead */
     bool changes;    /* may change which engines there are: stop, up, down */
 };

@@ -188,12 +188,29 @@ static int parse_header(struct http_slice line, struct http_head *out)
     return 0;
 }
 
+/* A name or address and a port, as far as bytes tell. MLNode's framework pastes the Host in front
+ * of the path and reads the outcome as a URL: "Host: a/v1/sleep?" would be another path than the
+ * one that was judged here. */
+static bool is_host(struct http_slice host)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.at[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+        if (!letter && (c == '\0' || strchr("-._~%:[]", c) == NULL))
+            return false;
+    }
+    return true;
+}
+
 static int check_host(struct http_head *out)
 {
     const struct http_header *host = http_header_find(out, "host", 0);
 
     if (host == NULL)
         return out->minor == 0 ? 0 : refuse(out, ERR_SYNTAX, "no Host");
+    if (!is_host(host->value))
+        return refuse(out, ERR_SYNTAX, "bad Host");
     if (http_header_find(out, "host", (size_t)(host - out->headers) + 1) != NULL)
         return refuse(out, ERR_SYNTAX, "more than one Host");
     return 0;

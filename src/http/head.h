@@ -62,8 +62,9 @@ struct http_framing {
  * (answer 431) ERR_TYPE    CONNECT, a target in absolute form, or a version other than 1.0 and 1.1
  *   ERR_SYNTAX  anything else (answer 400 and close)
  * One empty line before a request is skipped (RFC 9112 2.2). A request needs exactly one Host field
- * (none is fine in HTTP/1.0); the absolute form is refused although RFC 9112 3.2.2 wants it
- * accepted, because routing would have to choose between it and Host. */
+ * (none is fine in HTTP/1.0), of bytes that names, addresses and ports are made of, or empty; the
+ * absolute form is refused although RFC 9112 3.2.2 wants it accepted, because routing would have to
+ * choose between it and Host. */
 int http_request_parse(const char *data, size_t len, size_t *scan, struct http_head *out);
 int http_response_parse(const char *data, size_t len, size_t *scan, struct http_head *out);
 

@@ -28,10 +28,10 @@ struct http_target {
  *               after decoding (answer 400) */
 int http_target_read(struct http_slice target, struct http_target *out);
 
-/* Decodes `path`, at most HTTP_PATH_MAX bytes, once more into `out` (HTTP_PATH_MAX + 1 bytes, may be
- * `path` itself): MLNode's port 5000 decodes before the engine does. 1 when that changed anything, 0
- * when not, ERR_SYNTAX when http_target_read would refuse the outcome. A '%' without two hex digits
- * stays as it is here, as in Python's unquote. */
+/* Decodes `path`, at most HTTP_PATH_MAX bytes, once more into `out` (HTTP_PATH_MAX + 1 bytes, may
+ * be `path` itself): MLNode's port 5000 decodes before the engine does. 1 when that changed
+ * anything, 0 when not, ERR_SYNTAX when http_target_read would refuse the outcome. A '%' without
+ * two hex digits stays as it is here, as in Python's unquote. */
 int http_path_again(const char *path, size_t len, char *out, size_t *out_len);
 
 /* Bytes of the version prefix that a path begins with, its '/' in front included, the one behind it

@@ -20,9 +20,10 @@ LAYERS = {
     "http": ["base"],
     "config": ["base"],
     "net": ["base", "mux", "proto", "http", "config"],
+    "gateway": ["base", "http", "config", "net"],
     "tunnel": ["base", "mux", "proto", "http", "config", "net"],
     "testnode": ["base", "http", "net"],
-    "cli": ["base", "mux", "proto", "http", "config", "net", "tunnel", "testnode"],
+    "cli": ["base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "testnode"],
 }
 # Cores: no sockets, no clock, no loop.
 CORES = ("proto", "mux", "http")
