@@ -3,14 +3,10 @@
 
 import dataclasses
 import json
-import subprocess
 import time
 
-from process import Failed, cpu_seconds, memory_mib, output_of
-
-LOAD_SECONDS = 130  # beyond the generator's own limit
-GIB = 1 << 30
-SETTLE_SECONDS = 1.0
+from metric import GIB, SETTLE_SECONDS, Cell, Company, Metric
+from process import Failed, cpu_seconds, memory_mib
 
 EXCHANGE_SIZE = 200
 CONNECTIONS = 64
@@ -33,68 +29,6 @@ class Sizes:
 
 QUICK = Sizes(bulk_one=GIB // 2, bulk_eight=GIB // 2, exchanges=40000, connects=300,
               event_seconds=4)
-
-
-@dataclasses.dataclass(frozen=True)
-class Metric:
-    key: str
-    title: str
-    unit: str
-    more_is_better: bool = False
-    aim: float | None = None  # design.md §10: at least this, or at most when less is better
-    aim_of: str = ""          # where the aim is not meant for the tunnel alone
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One thing done to one stack, and what it tells."""
-
-    name: str
-    run: object
-    metrics: tuple
-    options: dict = dataclasses.field(default_factory=dict)
-    fresh: bool = False   # needs processes that have done nothing yet
-    direct: bool = True   # has a meaning without a tunnel
-
-
-@dataclasses.dataclass
-class Bench:
-    """What a measurement may use."""
-
-    load: str
-    sizes: Sizes
-
-    def ask(self, verb, port, *numbers):
-        text = output_of([self.load, verb, port, *numbers], timeout=LOAD_SECONDS)
-        return json.loads(text.splitlines()[-1])
-
-
-class Company:
-    """A generator that runs until it is told to stop: it closes with its stdin."""
-
-    def __init__(self, bench, verb, port, *numbers):
-        self.popen = subprocess.Popen(
-            [str(w) for w in (bench.load, verb, port, *numbers)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.first = self.popen.stdout.readline().strip()
-        self.last = ""
-
-    def __enter__(self):
-        if not self.first:
-            self.__exit__()
-            raise Failed(f"load: {self.words or 'ended at once'}")
-        return self
-
-    def __exit__(self, *_):
-        if self.popen.poll() is None:
-            self.popen.stdin.close()
-        try:
-            self.last = self.popen.stdout.read().strip()
-            self.words = self.popen.stderr.read().strip()
-            self.popen.wait(LOAD_SECONDS)
-        finally:
-            self.popen.kill()
-            self.popen.wait()
 
 
 # ---- bulk ----------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Processes that the bench starts, and what they cost: nothing outlives the runner."""
 
+import contextlib
 import ctypes
 import os
 import random
@@ -35,16 +36,31 @@ def free_ports(count):
     """Ports of loopback on which nobody listens now, all different."""
     held = []
     while len(held) < count:
-        s = socket.socket()
-        try:
-            s.bind(("127.0.0.1", random.choice(PORTS)))
+        s = bound(random.choice(PORTS))
+        if s:
             held.append(s)
-        except OSError:
-            s.close()
     ports = [s.getsockname()[1] for s in held]
     for s in held:
         s.close()
     return ports
+
+
+def is_free(port):
+    s = bound(port)
+    if s:
+        s.close()
+    return s is not None
+
+
+def bound(port):
+    """A socket that holds the port; None when somebody else has it."""
+    s = socket.socket()
+    try:
+        s.bind(("127.0.0.1", port))
+        return s
+    except OSError:
+        s.close()
+        return None
 
 
 class Child:
@@ -53,7 +69,8 @@ class Child:
 
     all = []
 
-    def __init__(self, command, folder, name):
+    def __init__(self, command, folder, name, environment=None):
+        self.environment = environment  # in place of the runner's
         self.command = [str(word) for word in command]
         self.folder = folder
         self.log = folder / f"{name}.log"
@@ -65,7 +82,7 @@ class Child:
         with open(self.log, "ab") as log:
             self.popen = subprocess.Popen(
                 self.command, cwd=self.folder, stdin=stdin, stdout=log, stderr=log,
-                preexec_fn=_die_with_the_runner)
+                env=self.environment, preexec_fn=_die_with_the_runner)
         Child.all.append(self)
 
     @property
@@ -103,21 +120,44 @@ class Child:
         text = self.log.read_text(errors="replace").strip()[-LOG_TAIL:]
         return " | ".join(text.splitlines()[-3:]) or "nothing in its log"
 
+    def pids(self):
+        """Its own and those of what it started."""
+        self.check()
+        return _with_descendants(self.pid)
+
     def cpu_seconds(self):
         """User and system time of all threads, ended ones too, to the nanosecond."""
-        self.check()
-        return time.clock_gettime(~self.pid << 3 | 2)
+        return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.pids())
 
     def memory_kib(self):
         """(RSS, PSS)"""
-        self.check()
-        found = {}
-        with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as lines:
-            for line in lines:
-                key, _, rest = line.partition(":")
-                if key in ("Rss", "Pss"):
-                    found[key] = int(rest.split()[0])
+        found = {"Rss": 0, "Pss": 0}
+        for pid in self.pids():
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
+                for line in lines:
+                    key, _, rest = line.partition(":")
+                    if key in found:
+                        found[key] += int(rest.split()[0])
         return found["Rss"], found["Pss"]
+
+
+def _parents():
+    """pid → pid of its parent, for every process of the machine"""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8",
+                                                    errors="replace") as f:
+                parents[int(name)] = int(f.read().rpartition(")")[2].split()[1])
+    return parents
+
+
+def _with_descendants(pid):
+    parents = _parents()
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
 
 
 def stop_all():

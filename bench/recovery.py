@@ -6,7 +6,7 @@ import contextlib
 import struct
 import time
 
-from measure import Cell, Metric
+from metric import Cell, Metric
 from process import Failed, free_ports
 
 PROBE_EVERY = 0.02    # a new request is begun this often ...

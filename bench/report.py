@@ -7,6 +7,8 @@ import platform
 import statistics
 
 PEER_MARGIN = 0.03  # ratios closer to 1 than this are called equal
+OURS = "mlgate"
+ASIDE = "generator: "  # begins the title of a row that is about the bench itself
 
 
 class Results:
@@ -74,17 +76,64 @@ def ratio_text(metric, ours, theirs):
     ratio = ours / theirs
     if abs(ratio - 1) <= PEER_MARGIN:
         return f"{ratio:.2f} ="
-    return f"{ratio:.2f} {'+' if (ratio > 1) == metric.more_is_better else '-'}"
+    return f"{number(ratio)} {'+' if (ratio > 1) == metric.more_is_better else '-'}"
 
 
-def verdict(metric, value):
-    if metric.aim is None:
+def judged(more_is_better, aim, value):
+    """met, or by how much not"""
+    if aim is None:
         return ""
     if value is None:
         return "no number"
-    if (value >= metric.aim) if metric.more_is_better else (value <= metric.aim):
+    if (value >= aim) if more_is_better else (value <= aim):
         return "met"
-    return "MISSED" if metric.aim == 0 else f"MISSED: {value / metric.aim:.2f}x the aim"
+    if aim == 0:
+        return "MISSED"
+    return f"MISSED by {abs(value / aim - 1):.0%}"
+
+
+def verdict(metric, value):
+    return judged(metric.more_is_better, metric.aim, value)
+
+
+# Absolute aims were set from what the peers reached in one run on one machine; what carries over to
+# another machine and another generator is the distance to them.
+
+
+def best(metric, values):
+    values = [v for v in values if v is not None]
+    if not values:
+        return None
+    return max(values) if metric.more_is_better else min(values)
+
+
+def best_peer(results, metric, names):
+    """(the best of the peers, its name); what failed somewhere does not count."""
+    values = {n: results.median(metric, n) for n in peers_of(names)
+              if (metric.key, n) not in results.failures}
+    value = best(metric, values.values())
+    return value, next((n for n, v in values.items() if v == value and v is not None), "")
+
+
+def peers_of(names):
+    return [n for n in names if n not in (OURS, "direct")]
+
+
+def ratio_aim(metric, names):
+    """How far from the best of these peers the aim was when it was set; None when that is unknown."""
+    if metric.aim is None:
+        return None
+    theirs = best(metric, [metric.peers.get(n) for n in peers_of(names)])
+    return metric.aim / theirs if theirs else None
+
+
+def ratio_verdict(results, metric, names):
+    ours, (theirs, _) = results.median(metric, OURS), best_peer(results, metric, names)
+    aim = ratio_aim(metric, names)
+    if aim is None or not theirs or ours is None:
+        return ""
+    sign = ">=" if metric.more_is_better else "<="
+    return f"{sign} {number(aim)} {judged(metric.more_is_better, aim, ours / theirs)}"
 
 
 def aim_text(metric):
@@ -103,13 +152,15 @@ def value_table(results, metrics, names):
         yield [metric_title(metric), *(cell_text(results, metric, n) for n in names)]
 
 
-def ratio_table(results, metrics, names, ours):
-    peers = [n for n in names if n not in (ours, "direct")]
-    yield [f"{ours} against", *peers, "aim", ours, ""]
+def ratio_table(results, metrics, names):
+    peers = peers_of(names)
+    aimed = any(ratio_aim(m, names) for m in metrics)
+    yield [f"{OURS} against", *peers, *(["aim: best peer x"] if aimed else []), "aim", OURS, ""]
     for metric in metrics:
-        value = results.median(metric, ours)
+        value = results.median(metric, OURS)
         yield [metric_title(metric),
                *(ratio_text(metric, value, results.median(metric, n)) for n in peers),
+               *([ratio_verdict(results, metric, names)] if aimed else []),
                aim_text(metric), number(value),
                verdict(metric, value) + ("  *" if metric.aim_of else "")]
 
@@ -133,18 +184,19 @@ def others_line(results, group):
             f"{max(shares):.0%} at most"]
 
 
-def group_lines(results, group, title, metrics, stacks, ours="mlgate"):
+def group_lines(results, name, group, stacks):
     """One group: the numbers, mlgate against each peer and the aim, what failed."""
-    metrics = [m for m in metrics if any(results.known(m, s.name) for s in stacks)]
+    metrics = [m for m in group.metrics if any(results.known(m, s.name) for s in stacks)]
     if not metrics:
         return
     names = [s.name for s in stacks if any(results.known(m, s.name) for m in metrics)]
-    yield f"== {title} =="
+    yield f"== {group.title} =="
     yield from aligned(list(value_table(results, metrics, names)))
-    yield from others_line(results, group)
+    yield from others_line(results, name)
     yield ""
-    if ours in names:
-        yield from aligned(list(ratio_table(results, metrics, names, ours)))
+    if OURS in names:
+        compared = [m for m in metrics if not m.title.startswith(ASIDE)]
+        yield from aligned(list(ratio_table(results, compared, names)))
         if any(m.aim_of for m in metrics):
             yield "  * the aim is meant for the whole path, tunnel and gateway"
         yield ""
@@ -192,6 +244,48 @@ def fact_lines(facts, stacks, absent):
         yield f"not run: {name}: {why}"
 
 
+# ---- Markdown ------------------------------------------------------------------------------------
+
+
+def markdown_row(cells):
+    return "| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |"
+
+
+def markdown_table(results, metrics, names):
+    ours = OURS in names
+    yield markdown_row(["", *names, *(["best peer, mlgate : peer", "aim", ""] if ours else [])])
+    yield markdown_row(["---"] * (1 + len(names) + (3 if ours else 0)))
+    for metric in metrics:
+        row = [metric_title(metric), *(cell_text(results, metric, n) for n in names)]
+        if ours:
+            value = results.median(metric, OURS)
+            theirs, who = best_peer(results, metric, names)
+            row += [f"{who} {ratio_text(metric, value, theirs).rstrip(' +-=')}" if who else "-",
+                    aim_text(metric), verdict(metric, value)]
+        yield markdown_row(row)
+
+
+def markdown_lines(facts, stacks, absent, groups, results):
+    """The headline rows of all groups in one table, those of groups with stacks of their own in
+    another; medians (lowest-highest)."""
+    yield (f"`{facts['command']}`, {facts['date'][:10]}, {facts['cores']} cores {facts['cpu']}, "
+           f"Linux {facts['kernel']}, {facts['repeats']} repeats; medians (lowest-highest).")
+    for name, why in absent.items():
+        yield f"Not run: {name} ({why})."
+    shared = [m for g in groups.values() if not g.stacks for m in g.metrics]
+    tables = [(shared, stacks)] + [(g.metrics, g.stacks) for g in groups.values() if g.stacks]
+    for metrics, some in tables:
+        metrics = [m for m in metrics if m.headline
+                   and any(results.known(m, s.name) for s in some)]
+        names = [s.name for s in some if any(results.known(m, s.name) for m in metrics)]
+        if metrics:
+            yield ""
+            yield from markdown_table(results, metrics, names)
+
+
+# ---- JSON ----------------------------------------------------------------------------------------
+
+
 def as_json(facts, stacks, absent, groups, results):
     def of(metric, stack):
         values = results.values.get((metric.key, stack.name), [])
@@ -200,19 +294,25 @@ def as_json(facts, stacks, absent, groups, results):
             entry |= {"median": statistics.median(values), "min": min(values), "max": max(values)}
         return entry
 
-    def one(group, metric):
+    def one(group, metric, some):
         aim = None
+        names = [s.name for s in some]
+        theirs, who = best_peer(results, metric, names)
         if metric.aim is not None:
             aim = {"at_least" if metric.more_is_better else "at_most": metric.aim,
-                   "meant_for": metric.aim_of or "tunnel",
-                   "verdict": verdict(metric, results.median(metric, "mlgate"))}
+                   "meant_for": metric.aim_of,
+                   "verdict": verdict(metric, results.median(metric, OURS)),
+                   "ratio": ratio_aim(metric, names),
+                   "ratio_verdict": ratio_verdict(results, metric, names)}
         return {"group": group, "key": metric.key, "title": metric.title, "unit": metric.unit,
                 "better": "more" if metric.more_is_better else "less", "aim": aim,
-                "stacks": {s.name: of(metric, s) for s in stacks
+                "best_peer": {"name": who, "median": theirs} if who else None,
+                "stacks": {s.name: of(metric, s) for s in some
                            if results.known(metric, s.name)}}
 
     return {"facts": facts, "not_run": absent,
             "stacks": {s.name: s.version for s in stacks},
             "other_work_share": results.others,
-            "metrics": [one(g, m) for g, metrics in groups.items() for m in metrics
-                        if any(results.known(m, s.name) for s in stacks)]}
+            "metrics": [one(name, m, some) for name, group in groups.items()
+                        for some in [list(group.stacks) or stacks] for m in group.metrics
+                        if any(results.known(m, s.name) for s in some)]}

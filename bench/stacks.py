@@ -154,7 +154,7 @@ class Haproxy(Stack):
         self.main, self.side, self.link, self.link_side = free_ports(4)
 
     def start(self, folder, local, via=None):
-        make_certificate(folder)
+        certificate(folder)
         tls = {"server_options": "ssl verify none"}
         (folder / "server.cfg").write_text(
             HAPROXY + haproxy_listen("main", self.main, via or self.link, **tls)
@@ -172,12 +172,14 @@ class Haproxy(Stack):
         pass
 
 
-def make_certificate(folder):
+def certificate(folder):
+    """key.pem, cert.pem and both.pem for localhost."""
     if (folder / "both.pem").exists():
         return
     output_of(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-               "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=bench",
-               "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder)
+               "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+               "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem",
+               "-out", "cert.pem"], cwd=folder)
     (folder / "both.pem").write_text((folder / "cert.pem").read_text()
                                      + (folder / "key.pem").read_text())
 
@@ -230,7 +232,7 @@ def find_stacks(mlgate):
         stacks.append(Haproxy(pathlib.Path(haproxy), version_of(haproxy, "-v")))
     else:
         absent["haproxy"] = "not in PATH (Debian package haproxy)"
-    absent["rathole"] = "the runner has no set-up for it"
+    absent["rathole"] = "only with HTTP: script/bench gateway"
     stacks.append(Mlgate(mlgate, version_of(mlgate, "version")))
     return stacks, absent
 
