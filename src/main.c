@@ -5,6 +5,7 @@
 
 static const struct verb verbs[] = {
     {"client", cli_client, "the tunnel client: -c frpc.ini, or the environment contract"},
+    {"gateway", cli_gateway, "the HTTP gateway in front of one MLNode, alone"},
     {"server", cli_server, "the frp server for the network node"},
     {"testnode", cli_testnode, "a stand-in for MLNode without a GPU"},
     {"demo", cli_demo, "server, client and testnode on loopback, and a streamed answer"},

@@ -5,15 +5,19 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cli/gateway.h"
 #include "cli/runtime.h"
 #include "cli/verb.h"
 #include "config/env.h"
 #include "config/frpc.h"
 #include "config/problem.h"
 #include "tunnel/client.h"
+#include "tunnel/work.h"
 
 struct client_run {
     struct runtime runtime;
+    struct log *gateway_log;
+    struct wire *gateway; /* NULL with -c: the file names its own services */
     struct client_config cfg;
     struct env_config env;
     struct client *client;
@@ -23,12 +27,13 @@ struct client_run {
 
 static void usage(FILE *out)
 {
-    fputs("usage: mlgate client [-c FILE]\n\n"
-          "  -c, --config FILE   a legacy frpc.ini, as for `frpc -c FILE`\n"
-          "  -h, --help          this text\n\n"
-          "Without -c the environment contract counts (mlgate help env): remote port 1{CLIENT_ID}\n"
-          "leads to MLNODE_MANAGEMENT and 2{CLIENT_ID} to MLNODE_INFERENCE.\n",
-          out);
+    fputs(
+        "usage: mlgate client [-c FILE]\n\n"
+        "  -c, --config FILE   a legacy frpc.ini, as for `frpc -c FILE`\n"
+        "  -h, --help          this text\n\n"
+        "Without -c the environment contract counts (mlgate help env): tunnel and gateway run in\n"
+        "one process, and remote ports 1{CLIENT_ID} and 2{CLIENT_ID} lead to MLNode through it.\n",
+        out);
 }
 
 static bool load(struct client_run *run, const char *file, struct problems *problems)
@@ -76,6 +81,8 @@ static void stop(void *ctx)
     struct client_run *run = ctx;
 
     client_stop(run->client);
+    if (run->gateway != NULL)
+        wire_stop(run->gateway);
 }
 
 static void gave_up(void *ctx, enum reason why)
@@ -86,9 +93,44 @@ static void gave_up(void *ctx, enum reason why)
     runtime_stop(&run->runtime);
 }
 
+/* The first proxy is 1{CLIENT_ID}, the second 2{CLIENT_ID} (env_client_config). */
+static bool user_to_gateway(void *ctx, size_t i, struct stream *work, const char *ip, uint16_t port)
+{
+    struct client_run *run = ctx;
+    enum gateway_role role = i == 0 ? ROLE_INFERENCE : ROLE_POC;
+
+    if (run->gateway == NULL)
+        return false;
+    if (gateway_serve(wire_gateway(run->gateway), work, role, ip, port))
+        work_open(work, work->on, work->owner);
+    else
+        stream_reset(work);
+    return true;
+}
+
+static void shed(void *ctx)
+{
+    struct client_run *run = ctx;
+
+    if (run->gateway != NULL)
+        gateway_shed(wire_gateway(run->gateway));
+}
+
+/* Listeners that cannot be opened are no reason to leave the tunnel without a gateway. */
+static void start_gateway(struct client_run *run)
+{
+    struct runtime *r = &run->runtime;
+
+    run->gateway_log = log_child(r->log, "gateway");
+    run->gateway = cli_gateway_new(r->net, run->gateway_log, &run->env);
+    if (!cli_gateway_listen(run->gateway, run->gateway_log, &run->env))
+        log_warn(run->gateway_log, "going on: what the tunnel carries needs no listener");
+}
+
 static void run_client(struct client_run *run, struct problems *problems)
 {
-    static const struct client_events events = {.gave_up = gave_up};
+    static const struct client_events events = {
+        .gave_up = gave_up, .user = user_to_gateway, .shed = shed};
     struct runtime *r = &run->runtime;
     char error[300];
 
@@ -101,11 +143,15 @@ static void run_client(struct client_run *run, struct problems *problems)
         log_error(r->log, "%s", error);
         run->status = 2;
     } else {
+        if (run->from_env)
+            start_gateway(run);
         client_start(run->client);
         runtime_run(r, stop, run);
     }
     runtime_free(r);
     client_free(run->client);
+    wire_free(run->gateway);
+    log_free(run->gateway_log);
 }
 
 int cli_client(int argc, char **argv)

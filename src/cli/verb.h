@@ -12,6 +12,7 @@ struct verb {
 };
 
 int cli_client(int argc, char **argv);
+int cli_gateway(int argc, char **argv);
 int cli_server(int argc, char **argv);
 int cli_testnode(int argc, char **argv);
 int cli_demo(int argc, char **argv);

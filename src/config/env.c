@@ -149,13 +149,54 @@ const struct field env_fields[] = {
      AT(mlnode_management),
      .fallback = "127.0.0.1:8080",
      .example = "127.0.0.1:8080",
-     .help = "Where MLNode's management listens; 1{CLIENT_ID} leads there."},
+     .help = "Where MLNode's management listens: state, models, PoC."},
     {.name = "MLNODE_INFERENCE",
      .kind = FIELD_ADDR,
      AT(mlnode_inference),
      .fallback = "127.0.0.1:5000",
      .example = "127.0.0.1:5000",
-     .help = "Where MLNode's inference listens; 2{CLIENT_ID} leads there."},
+     .help = "Where MLNode's inference listens while a model is loaded."},
+    {.name = "GATEWAY_LISTEN",
+     .kind = FIELD_LISTEN,
+     .offset = offsetof(struct env_config, gateway_listen.host),
+     .count_offset = offsetof(struct env_config, gateway_listen.port),
+     .fallback = "127.0.0.1:8081",
+     .example = "127.0.0.1:8081",
+     .help = "Where the gateway also listens for what 1{CLIENT_ID} carries (a stock frpc, "
+             "diagnosis)."},
+    {.name = "GATEWAY_LISTEN_POC",
+     .kind = FIELD_LISTEN,
+     .offset = offsetof(struct env_config, gateway_listen_poc.host),
+     .count_offset = offsetof(struct env_config, gateway_listen_poc.port),
+     .fallback = "127.0.0.1:5050",
+     .example = "127.0.0.1:5050",
+     .help = "The same for 2{CLIENT_ID}."},
+    {.name = "GATEWAY_POLICY",
+     .kind = FIELD_CHOICE,
+     AT(gateway_policy),
+     .choices = "guard|strict|open",
+     .fallback = "guard",
+     .rule = "must be guard, strict or open",
+     .example = "strict",
+     .help = "Which requests are refused: guard refuses what only an attacker sends, strict serves "
+             "only what the API node sends, open passes everything."},
+    {.name = "ENGINE_DIRECT",
+     .kind = FIELD_CHOICE,
+     AT(engine_direct),
+     .choices = "auto|off",
+     .fallback = "auto",
+     .rule = "must be auto or off",
+     .example = "off",
+     .help = "auto sends inference to the engines themselves where they can be told, past MLNode's "
+             "own proxy; off never does."},
+    {.name = "ENGINE_PORTS",
+     .kind = FIELD_PORT_SPAN,
+     AT(engine_first_port),
+     COUNT(engine_last_port),
+     .fallback = "5001-5128",
+     .rule = "must be FIRST-LAST, at most 128 ports from 1 to 65535",
+     .example = "5001-5128",
+     .help = "Where MLNode's engines may listen."},
 };
 
 const size_t env_n_fields = sizeof(env_fields) / sizeof(env_fields[0]);
@@ -219,6 +260,85 @@ static void check_together(char *const *environ_list, const struct env_config *e
                      env->n_servers, env->servers[0].host, env->servers[0].port);
 }
 
+/* ---- the gateway's part ---------------------------------------------------------------------- */
+
+static const struct {
+    const char *flag;
+    const char *variable;
+} gateway_flags[] = {
+    {"listen", "GATEWAY_LISTEN"},        {"listen-poc", "GATEWAY_LISTEN_POC"},
+    {"management", "MLNODE_MANAGEMENT"}, {"inference", "MLNODE_INFERENCE"},
+    {"policy", "GATEWAY_POLICY"},        {"engine-direct", "ENGINE_DIRECT"},
+    {"engine-ports", "ENGINE_PORTS"},    {"memory-limit", "MEMORY_LIMIT"},
+    {"log-level", "LOG_LEVEL"},
+};
+enum { GATEWAY_FLAGS = sizeof(gateway_flags) / sizeof(gateway_flags[0]) };
+
+static const struct field *field_of(const char *variable)
+{
+    const struct field *f = env_fields;
+
+    while (strcmp(f->name, variable) != 0)
+        f++;
+    return f;
+}
+
+static void check_engine_ports(const struct env_config *env, struct problems *problems)
+{
+    const struct field *f = field_of("ENGINE_PORTS");
+
+    if (env->engine_last_port - env->engine_first_port >= ENV_ENGINES_MAX)
+        problem_add(problems, f->name, NULL, f->rule, f->example);
+}
+
+int env_gateway_load(char *const *environ_list, struct env_config *out, struct problems *problems)
+{
+    size_t before = problems->errors;
+
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < GATEWAY_FLAGS; i++) {
+        const struct field *f = field_of(gateway_flags[i].variable);
+
+        check_field(f, given(environ_list, f->name), out, problems);
+    }
+    check_engine_ports(out, problems);
+    if (problems->errors == before)
+        return 0;
+    env_free(out);
+    return ERR_SYNTAX;
+}
+
+bool env_gateway_set(struct env_config *env, const char *flag, const char *value,
+                     struct problems *problems)
+{
+    for (size_t i = 0; i < GATEWAY_FLAGS; i++) {
+        char where[32];
+
+        if (strcmp(gateway_flags[i].flag, flag) != 0)
+            continue;
+        snprintf(where, sizeof(where), "--%s", flag);
+        if (field_set(field_of(gateway_flags[i].variable), env, value, where, problems))
+            check_engine_ports(env, problems);
+        return true;
+    }
+    return false;
+}
+
+void env_gateway_help(FILE *out, bool colour)
+{
+    fputs("usage: mlgate gateway [FLAGS]\n\nThe HTTP gateway alone, in front of one MLNode. Each "
+          "flag stands for a variable (mlgate help\nenv), which counts where the flag is not "
+          "given.\n\n",
+          out);
+    for (size_t i = 0; i < GATEWAY_FLAGS; i++) {
+        const struct field *f = field_of(gateway_flags[i].variable);
+
+        fprintf(out, "  %s--%s VALUE%s  (%s, default %s)\n      %s\n", colour ? "\033[1m" : "",
+                gateway_flags[i].flag, colour ? "\033[0m" : "", f->name, f->fallback, f->help);
+    }
+    fputs("  -h, --help\n      this text\n", out);
+}
+
 int env_load(char *const *environ_list, struct env_config *out, struct problems *problems)
 {
     size_t before = problems->errors;
@@ -231,6 +351,7 @@ int env_load(char *const *environ_list, struct env_config *out, struct problems 
             check_field(f, given(environ_list, f->name), out, problems);
     }
     check_together(environ_list, out, problems);
+    check_engine_ports(out, problems);
     if (problems->errors != before) {
         env_free(out);
         return ERR_SYNTAX;
@@ -260,8 +381,13 @@ void env_free(struct env_config *env)
     mem_free(env->frp_tls_pins);
     mem_free(env->mlnode_management.host);
     mem_free(env->mlnode_inference.host);
+    mem_free(env->gateway_listen.host);
+    mem_free(env->gateway_listen_poc.host);
     memset(env, 0, sizeof(*env));
 }
+
+/* ---- the tunnel's part ------------------------------------------------------------------------
+ */
 
 static char *copy(const char *text)
 {
@@ -322,8 +448,8 @@ void env_client_config(const struct env_config *env, struct client_config *out)
     copy_tls(env, &out->tls);
     out->proxies = mem_array(NULL, PROXIES, sizeof(*out->proxies));
     out->n_proxies = PROXIES;
-    out->proxies[0] = proxy(env, "inference", 1, &env->mlnode_management);
-    out->proxies[1] = proxy(env, "poc", 2, &env->mlnode_inference);
+    out->proxies[0] = proxy(env, "inference", 1, &env->gateway_listen);
+    out->proxies[1] = proxy(env, "poc", 2, &env->gateway_listen_poc);
 }
 
 bool env_client_overrides(char *const *environ_list, struct client_config *cfg,

@@ -14,6 +14,8 @@ struct problems;
 
 /* A megabyte in a variable is an accident; the longest honest value is a list of servers. */
 enum { ENV_VALUE_MAX = 8192 };
+/* MLNode starts no more engines than this (INFERENCE_MAX_INSTANCES). */
+enum { ENV_ENGINES_MAX = 128 };
 
 struct env_config {
     struct server_addr api_node;
@@ -39,6 +41,12 @@ struct env_config {
     enum log_level log_level;
     struct server_addr mlnode_management;
     struct server_addr mlnode_inference;
+    struct server_addr gateway_listen;     /* role inference: 1{CLIENT_ID} */
+    struct server_addr gateway_listen_poc; /* role POC: 2{CLIENT_ID} */
+    int gateway_policy;                    /* index into GATEWAY_POLICY's choices */
+    int engine_direct;                     /* 0 auto, 1 off */
+    uint16_t engine_first_port;
+    uint16_t engine_last_port;
 };
 
 /* The contract: one entry a variable, in the order of the help. */
@@ -56,8 +64,19 @@ int env_load(char *const *environ_list, struct env_config *out, struct problems 
 /* Overwrites the token. */
 void env_free(struct env_config *env);
 
-/* The tunnel that the contract asks for: remote 1{CLIENT_ID} to MLNODE_MANAGEMENT and 2{CLIENT_ID}
- * to MLNODE_INFERENCE, sharing their fate. *out owns copies of everything. */
+/* The part of it that a gateway alone reads, for `mlgate gateway`: variables first, then what
+ * env_gateway_set is given. Otherwise as env_load. */
+int env_gateway_load(char *const *environ_list, struct env_config *out, struct problems *problems);
+/* The flag `--flag` of `mlgate gateway`, which stands for one of those variables; false when there
+ * is no such flag. A bad value is a problem. */
+bool env_gateway_set(struct env_config *env, const char *flag, const char *value,
+                     struct problems *problems);
+/* The flags in words. */
+void env_gateway_help(FILE *out, bool colour);
+
+/* The tunnel that the contract asks for: remote 1{CLIENT_ID} to GATEWAY_LISTEN and 2{CLIENT_ID} to
+ * GATEWAY_LISTEN_POC, sharing their fate: what the gateway of the same process serves without a
+ * socket, a stock frpc reaches there. *out owns copies of everything. */
 void env_client_config(const struct env_config *env, struct client_config *out);
 
 /* What of the contract also counts beside an frpc.ini, because frp has no key for it: FRP_TLS_PIN,

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -334,6 +335,44 @@ static bool set_client_id(struct setting *s, const char *text)
     return true;
 }
 
+static bool set_choice(struct setting *s, const char *text)
+{
+    const char *word = s->field->choices;
+    int *place = member(s);
+    int index = 0;
+
+    while (*word != '\0') {
+        size_t len = strcspn(word, "|");
+
+        if (strlen(text) == len && strncasecmp(text, word, len) == 0) {
+            *place = index;
+            return true;
+        }
+        index++;
+        word += len + (word[len] == '|');
+    }
+    return false;
+}
+
+static bool set_port_span(struct setting *s, const char *text)
+{
+    uint16_t *first = member(s);
+    uint16_t *last = counter(s);
+    struct port_range *range;
+    size_t count;
+    bool good;
+
+    if (!value_port_ranges(text, &range, &count))
+        return false;
+    good = count == 1;
+    if (good) {
+        *first = range->first;
+        *last = range->last;
+    }
+    mem_free(range);
+    return good;
+}
+
 static const struct {
     bool (*set)(struct setting *s, const char *text);
     const char *rule;
@@ -368,6 +407,8 @@ static const struct {
                                 "characters, no {{, no backslash at the end, at most 4096 bytes"},
     [FIELD_TOKEN_FILE] = {set_token_file, "must name a file that holds the token"},
     [FIELD_ANY] = {set_any, "is too long"},
+    [FIELD_CHOICE] = {set_choice, "must be one of the words named"},
+    [FIELD_PORT_SPAN] = {set_port_span, "must be FIRST-LAST with ports from 1 to 65535"},
     [FIELD_CLIENT_ID] = {set_client_id, "must be exactly four digits from 0001 to 9999"},
 };
 

@@ -34,6 +34,8 @@ enum field_kind {
     FIELD_TOKEN_FILE, /* char *: the token in the named file */
     FIELD_ANY,        /* char *: anything up to max bytes, as it stands */
     FIELD_CLIENT_ID,  /* char[5] */
+    FIELD_CHOICE,     /* int: which of the words of `choices` */
+    FIELD_PORT_SPAN,  /* uint16_t at offset and at count_offset: first and last */
 };
 
 struct field {
@@ -47,6 +49,7 @@ struct field {
     bool secret;          /* no value of it is ever shown */
     bool zero_unset;      /* frp: 0 means that the key was not given */
     const char *fallback; /* the default in the field's own words; NULL: none */
+    const char *choices;  /* FIELD_CHOICE: "one|two" */
     const char *rule;     /* NULL: the kind's own */
     const char *example;
     const char *help;

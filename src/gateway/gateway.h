@@ -37,11 +37,11 @@ struct gateway_config {
 };
 
 struct gateway_counters {
-    uint64_t clients;  /* connections ever */
-    uint64_t requests; /* heads that were complete */
+    uint64_t clients;    /* connections ever */
+    uint64_t requests;   /* heads that were complete */
     uint64_t answers[6]; /* by hundreds of the status; [0]: closed without an answer */
-    uint64_t refused;  /* by policy */
-    uint64_t direct;   /* requests that went to an engine past port 5000 */
+    uint64_t refused;    /* by policy */
+    uint64_t direct;     /* requests that went to an engine past port 5000 */
     uint64_t retried;
     uint64_t bytes_in; /* bodies of requests, as framed towards MLNode */
     uint64_t bytes_out;

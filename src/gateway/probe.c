@@ -287,10 +287,14 @@ struct probe *probe_start(const struct gateway_host *host, const struct endpoint
     return p;
 }
 
-void probe_tick(struct probe *p, uint64_t now_us)
+uint64_t probe_tick(struct probe *p, uint64_t now_us)
 {
-    if (now_us >= p->deadline_us && p->part != PART_OVER)
-        fail(p, p->request != NULL ? REASON_CONNECT_TIMEOUT : REASON_UPSTREAM_TIMEOUT);
+    if (p->part == PART_OVER)
+        return UINT64_MAX;
+    if (now_us < p->deadline_us)
+        return p->deadline_us;
+    fail(p, p->request != NULL ? REASON_CONNECT_TIMEOUT : REASON_UPSTREAM_TIMEOUT);
+    return UINT64_MAX;
 }
 
 void probe_cancel(struct probe *p)

@@ -1,5 +1,6 @@
 #include "net/conn.h"
 
+#include <errno.h>
 #include <netinet/tcp.h>
 
 #include "base/mem.h"
@@ -308,6 +309,18 @@ struct conn *conn_connect(struct net *n, const struct sockaddr *to,
     return c;
 }
 
+struct conn *conn_unreachable(struct net *n, enum reason why,
+                              void (*on)(struct stream *, enum stream_event, const uint8_t *,
+                                         size_t),
+                              void *owner)
+{
+    struct conn *c = conn_new(n, on, owner);
+
+    c->phase = PHASE_CONNECTING;
+    conn_fail(c, why);
+    return c;
+}
+
 struct conn *conn_accept(struct net *n, uv_stream_t *server,
                          void (*on)(struct stream *, enum stream_event, const uint8_t *, size_t),
                          void *owner)
@@ -366,6 +379,13 @@ void conn_limit_unsent(struct conn *c)
     int lowat = CONN_NOTSENT_LOWAT;
 
     setsockopt(descriptor(c), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+}
+
+bool conn_quiet(const struct conn *c)
+{
+    char byte;
+
+    return recv(descriptor(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 bool conn_path(const struct conn *c, struct tcp_path *out)

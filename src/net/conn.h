@@ -34,6 +34,12 @@ enum {
 struct conn *conn_connect(struct net *n, const struct sockaddr *to,
                           void (*on)(struct stream *, enum stream_event, const uint8_t *, size_t),
                           void *owner);
+/* A connection that fails: STREAM_CLOSED with `why` at the end of the turn. For owners that know
+ * before connecting that there is nobody, and want one path for every failure. */
+struct conn *conn_unreachable(struct net *n, enum reason why,
+                              void (*on)(struct stream *, enum stream_event, const uint8_t *,
+                                         size_t),
+                              void *owner);
 /* Accepts from `server` (a uv listener with a waiting connection). NULL when that failed; the
  * peer's connection is gone then. Reading starts with conn_start. */
 struct conn *conn_accept(struct net *n, uv_stream_t *server,
@@ -70,6 +76,8 @@ void conn_flush(struct conn *c);
 /* Bytes not yet given to the kernel. */
 size_t conn_queued(const struct conn *c);
 
+/* The kernel has neither bytes nor an end that no event told of yet. */
+bool conn_quiet(const struct conn *c);
 /* What the kernel knows of the path; false when it does not say. */
 bool conn_path(const struct conn *c, struct tcp_path *out);
 /* The peer's address, of either family; false when the connection is gone. */

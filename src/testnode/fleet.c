@@ -70,15 +70,16 @@ int fleet_up(struct testnode *node)
     return rc;
 }
 
-/* Everything that an engine serves ends with it. */
+/* Everything that an engine serves ends with it. What the management port passes on ends by itself,
+ * with a 502 or broken off, because that port stays. */
 void fleet_down(struct testnode *node)
 {
     shut_all(node);
     LIST_FOREACH (it, &node->conns) {
         struct conn *c = LIST_ENTRY(it, struct conn, node);
 
-        if (c->port == NODE_INFERENCE || c->exchange.relay ||
-            (c->phase == CONN_ANSWER && c->exchange.match.engine))
+        if (c->port == NODE_INFERENCE ||
+            (c->phase == CONN_ANSWER && c->exchange.match.engine && c->exchange.relay == NULL))
             conn_cut(c, false);
     }
 }

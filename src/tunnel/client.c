@@ -273,6 +273,8 @@ static void shed(struct client *c)
     net_shed(c->net);
     if (pool_over(net_pool(c->net)) && c->carrier != NULL)
         mux_shed(carrier_mux(c->carrier));
+    if (c->events->shed != NULL)
+        c->events->shed(c->ctx);
     links_shed(&c->links);
 }
 
@@ -342,7 +344,11 @@ static void session_work(void *ctx, struct mux_stream *s, size_t i,
         return;
     work_early(work, early, len);
     log_safe(safe, sizeof(safe), start->src_addr, strlen(start->src_addr));
-    snprintf(user, sizeof(user), "%s:%u", safe[0] ? safe : "unknown", start->src_port);
+    if (safe[0] == '\0')
+        snprintf(safe, sizeof(safe), "unknown");
+    if (c->events->user != NULL && c->events->user(c->ctx, i, work, safe, start->src_port))
+        return;
+    snprintf(user, sizeof(user), "%s:%u", safe, start->src_port);
     link_start(&c->links, p, work, c->peer_mlgate, user);
 }
 

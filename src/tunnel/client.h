@@ -11,6 +11,7 @@
 #include "base/count.h"
 #include "config/client_config.h"
 #include "net/net.h"
+#include "net/stream.h"
 
 struct client;
 
@@ -19,6 +20,12 @@ struct client_events {
     void (*ready)(void *ctx, bool ready);
     /* login_fail_exit: the first login failed and nobody tries again. The owner stops. */
     void (*gave_up)(void *ctx, enum reason why);
+    /* A user of the i-th proxy. Whoever returns true owns the stream and opens it with work_open;
+     * otherwise, or when this is NULL, it is joined to the proxy's local service. `ip` is printable
+     * and "unknown" when the server did not say. */
+    bool (*user)(void *ctx, size_t i, struct stream *work, const char *ip, uint16_t port);
+    /* The memory limit is reached and the tunnel itself holds no more. May be NULL. */
+    void (*shed)(void *ctx);
 };
 
 struct client_status {

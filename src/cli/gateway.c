@@ -1,0 +1,134 @@
+#include "cli/gateway.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/runtime.h"
+#include "cli/verb.h"
+#include "config/problem.h"
+
+struct wire *cli_gateway_new(struct net *n, struct log *log, const struct env_config *env)
+{
+    const struct endpoint management = {env->mlnode_management.host, env->mlnode_management.port};
+    const struct endpoint inference = {env->mlnode_inference.host, env->mlnode_inference.port};
+    bool direct = env->engine_direct == 0;
+    const struct gateway_config cfg = {
+        .management = management,
+        .inference = inference,
+        .policy = (enum policy)env->gateway_policy,
+        .engines = {.management = management,
+                    .inference = inference,
+                    .host = inference.host,
+                    .first_port = direct ? env->engine_first_port : 0,
+                    .last_port = direct ? env->engine_last_port : 0},
+    };
+
+    log_info(log, "policy %s, management %s:%u, inference %s:%u, engines %s",
+             policy_name(cfg.policy), management.host, management.port, inference.host,
+             inference.port, direct ? "directly where they can be told" : "through inference");
+    return wire_new(n, log, &cfg);
+}
+
+static bool listen_on(struct wire *w, struct log *log, enum gateway_role role, const char *variable,
+                      const struct server_addr *at)
+{
+    int rc = wire_listen(w, role, at->host, at->port);
+
+    if (rc == 0)
+        log_info(log, "listening on %s:%u (%s)", at->host, at->port, variable);
+    else
+        log_error(log, "cannot listen on %s:%u: %s; choose another address with %s", at->host,
+                  at->port, uv_strerror(rc), variable);
+    return rc == 0;
+}
+
+bool cli_gateway_listen(struct wire *w, struct log *log, const struct env_config *env)
+{
+    bool first = listen_on(w, log, ROLE_INFERENCE, "GATEWAY_LISTEN", &env->gateway_listen);
+
+    return listen_on(w, log, ROLE_POC, "GATEWAY_LISTEN_POC", &env->gateway_listen_poc) && first;
+}
+
+/* ---- the verb -------------------------------------------------------------------------------- */
+
+static void stop(void *ctx)
+{
+    wire_stop(ctx);
+}
+
+static int run_gateway(const struct env_config *env)
+{
+    struct runtime r;
+    struct gateway_counters n;
+    struct wire *w;
+    int status = 1;
+    char ended[400];
+
+    runtime_init(&r, "gateway", env->log_level, env->memory_limit);
+    w = cli_gateway_new(r.net, r.log, env);
+    if (cli_gateway_listen(w, r.log, env)) {
+        runtime_run(&r, stop, w);
+        status = 0;
+    }
+    wire_stop(w);
+    gateway_counters(wire_gateway(w), &n);
+    reason_counts_text(&n.ended, ended, sizeof(ended));
+    log_info(r.log, "stopped; %" PRIu64 " requests: %s", n.requests, ended);
+    runtime_free(&r);
+    wire_free(w);
+    return status;
+}
+
+/* false: a word that is no flag, said on stderr. */
+static bool take_flags(struct env_config *env, int argc, char **argv, struct problems *problems)
+{
+    for (int i = 1; i < argc; i += 2) {
+        bool is_flag = strncmp(argv[i], "--", 2) == 0 && i + 1 < argc;
+
+        if (is_flag && env_gateway_set(env, argv[i] + 2, argv[i + 1], problems))
+            continue;
+        fprintf(stderr, "mlgate gateway: '%s' is no flag, or its value is missing\n\n", argv[i]);
+        env_gateway_help(stderr, false);
+        return false;
+    }
+    return true;
+}
+
+static int configure_and_run(int argc, char **argv, struct problems *problems)
+{
+    struct env_config env;
+    int status = 2;
+
+    if (env_gateway_load(environ, &env, problems) != 0) {
+        problems_print(problems, stderr);
+        return 2;
+    }
+    if (take_flags(&env, argc, argv, problems)) {
+        if (problems->errors > 0)
+            problems_print(problems, stderr);
+        else
+            status = run_gateway(&env);
+    }
+    env_free(&env);
+    return status;
+}
+
+int cli_gateway(int argc, char **argv)
+{
+    struct problems problems;
+    int status;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+            env_gateway_help(stdout, isatty(STDOUT_FILENO));
+            return 0;
+        }
+    }
+    problems_init(&problems);
+    status = configure_and_run(argc, argv, &problems);
+    problems_free(&problems);
+    return status;
+}

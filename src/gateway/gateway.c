@@ -1,0 +1,217 @@
+#include "gateway/gateway.h"
+
+#include "base/mem.h"
+#include "gateway/internal.h"
+
+void gateway_wait(struct gateway *g, struct list *list, struct wait *w, uint64_t after_us)
+{
+    w->due_us = gateway_now(g) + after_us;
+    list_remove(&w->node);
+    list_push(list, &w->node);
+    if (g->host->wake != NULL)
+        g->host->wake(g->host->ctx, w->due_us);
+}
+
+void gateway_soon(struct gateway *g, struct net_task *t)
+{
+    g->host->soon(g->host->ctx, t);
+}
+
+struct gateway *gateway_new(const struct gateway_host *host, const struct gateway_config *cfg)
+{
+    struct gateway *g = mem_zalloc(sizeof(*g));
+    struct list *lists[] = {&g->pools,        &g->clients,    &g->exchanges,
+                            &g->idle_clients, &g->open_heads, &g->connecting,
+                            &g->attempts,     &g->pauses,     &g->idle_upstreams};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        list_init(lists[i]);
+    g->host = host;
+    g->cfg = *cfg;
+    g->started_us = gateway_now(g);
+    upstream_pool_init(&g->management, g, &g->cfg.management, NULL);
+    upstream_pool_init(&g->inference, g, &g->cfg.inference, NULL);
+    g->engines = engines_new(host, &g->cfg.engines, NULL, NULL);
+    return g;
+}
+
+bool gateway_serve(struct gateway *g, struct stream *s, enum gateway_role role, const char *peer,
+                   uint16_t port)
+{
+    uint64_t held;
+
+    if (g->stopping)
+        return false;
+    if (g->counters.clients_now >= GATEWAY_CLIENTS_MAX) {
+        if (log_gate(&g->full_gate, gateway_now(g), &held))
+            log_warn(g->host->log,
+                     "%d clients are connected, the most there may be: one more "
+                     "was refused",
+                     GATEWAY_CLIENTS_MAX);
+        return false;
+    }
+    downstream_new(g, s, role, peer, port);
+    return true;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+/* The first entry of a list of waits when it is due; otherwise *next learns when it will be. */
+static struct wait *due(struct list *list, uint64_t now_us, uint64_t *next)
+{
+    struct wait *w = LIST_ENTRY(list->next, struct wait, node);
+
+    if (list_empty(list))
+        return NULL;
+    if (w->due_us <= now_us)
+        return w;
+    if (w->due_us < *next)
+        *next = w->due_us;
+    return NULL;
+}
+
+static void end_old_exchanges(struct gateway *g, uint64_t now_us)
+{
+    const uint64_t limit = (uint64_t)GATEWAY_EXCHANGE_S * 1000000;
+
+    while (!list_empty(&g->exchanges)) {
+        struct exchange *x = LIST_ENTRY(g->exchanges.next, struct exchange, node);
+
+        if (now_us - x->began_us < limit)
+            return;
+        exchange_abort(x, REASON_LIMIT);
+    }
+}
+
+static void end_waiting_clients(struct gateway *g, uint64_t now_us, uint64_t *next)
+{
+    struct wait *w;
+
+    while ((w = due(&g->idle_clients, now_us, next)) != NULL) {
+        g->counters.ended.of[REASON_IDLE]++;
+        downstream_close(LIST_ENTRY(w, struct downstream, wait));
+    }
+    while ((w = due(&g->open_heads, now_us, next)) != NULL) {
+        g->counters.ended.of[REASON_HEAD_TIMEOUT]++;
+        exchange_reject(LIST_ENTRY(w, struct downstream, wait), 408,
+                        "the request head did not arrive in time");
+    }
+}
+
+static void end_attempts(struct gateway *g, uint64_t now_us, uint64_t *next)
+{
+    struct wait *w;
+
+    while ((w = due(&g->connecting, now_us, next)) != NULL) {
+        list_remove(&w->node);
+        exchange_connect_timeout(LIST_ENTRY(w, struct exchange, wait));
+    }
+    while ((w = due(&g->attempts, now_us, next)) != NULL) {
+        list_remove(&w->node);
+        exchange_attempt_timeout(LIST_ENTRY(w, struct exchange, wait));
+    }
+    while ((w = due(&g->pauses, now_us, next)) != NULL) {
+        list_remove(&w->node);
+        exchange_pause_over(LIST_ENTRY(w, struct exchange, wait));
+    }
+}
+
+uint64_t gateway_tick(struct gateway *g, uint64_t now_us)
+{
+    uint64_t next = UINT64_MAX;
+    struct wait *w;
+
+    if (g->stopping)
+        return next;
+    next = engines_tick(g->engines, now_us);
+    while ((w = due(&g->idle_upstreams, now_us, &next)) != NULL)
+        upstream_reset(LIST_ENTRY(w, struct upstream, wait));
+    end_waiting_clients(g, now_us, &next);
+    end_attempts(g, now_us, &next);
+    end_old_exchanges(g, now_us);
+    cork_flush(g);
+    return next;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static size_t held_by(const struct downstream *c)
+{
+    const struct exchange *x = c->exchange;
+    size_t held = c->pending.held + stream_held(c->stream);
+
+    if (x != NULL)
+        held += x->early.held + (x->up && x->up->stream ? stream_held(x->up->stream) : 0);
+    return held;
+}
+
+static struct downstream *largest(struct gateway *g)
+{
+    struct downstream *most = NULL;
+
+    LIST_FOREACH (it, &g->clients) {
+        struct downstream *c = LIST_ENTRY(it, struct downstream, node);
+
+        if (held_by(c) > 0 && (most == NULL || held_by(c) > held_by(most)))
+            most = c;
+    }
+    return most;
+}
+
+void gateway_shed(struct gateway *g)
+{
+    struct downstream *c;
+
+    while (pool_over(g->host->pool) && (c = largest(g)) != NULL) {
+        struct exchange *x = c->exchange;
+
+        log_warn(g->host->log,
+                 "client %s:%u is reset: %zu bytes wait for a slow reader and the memory limit is "
+                 "reached (MEMORY_LIMIT)",
+                 c->peer, c->peer_port, held_by(c));
+        c->exchange = NULL;
+        downstream_reset(c);
+        if (x != NULL) {
+            x->client = NULL;
+            exchange_abort(x, REASON_MEMORY);
+        } else {
+            g->counters.ended.of[REASON_MEMORY]++;
+        }
+    }
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+void gateway_counters(const struct gateway *g, struct gateway_counters *out)
+{
+    *out = g->counters;
+}
+
+void gateway_stop(struct gateway *g)
+{
+    if (g->stopping)
+        return;
+    g->stopping = true;
+    while (!list_empty(&g->exchanges))
+        exchange_abort(LIST_ENTRY(g->exchanges.next, struct exchange, node), REASON_LOCAL_STOP);
+    while (!list_empty(&g->clients))
+        downstream_close(LIST_ENTRY(g->clients.next, struct downstream, node));
+    upstream_pool_clear(&g->management);
+    upstream_pool_clear(&g->inference);
+    LIST_FOREACH (it, &g->pools)
+        upstream_pool_clear(LIST_ENTRY(it, struct upstream_pool, node));
+    cork_flush(g);
+    engines_free(g->engines);
+    g->engines = NULL;
+}
+
+void gateway_free(struct gateway *g)
+{
+    struct list *node;
+
+    if (g == NULL)
+        return;
+    while ((node = list_pop(&g->pools)) != NULL)
+        mem_free(LIST_ENTRY(node, struct upstream_pool, node));
+    mem_free(g);
+}

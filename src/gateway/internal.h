@@ -1,0 +1,253 @@
+/* What the gateway's files share. No one else includes this.
+ *
+ *   downstream.c  a client's connection: heads in, one exchange at a time, keep-alive
+ *   exchange.c  the life of one request: route, upstream, retries, its end
+ *   request.c   its body on the way to the upstream
+ *   answer.c    the upstream's answer on the way to the client
+ *   upstream.c  connections to MLNode and the pools of idle ones
+ *   cork.c      small writes of one event in one piece
+ *
+ * Who owns whom: a client owns its exchange, until it leaves one that runs to its end; an exchange
+ * owns its upstream connection, until it gives it back to its pool. All three are freed by tasks
+ * after the events on the stack have returned; until then `over` or a NULL stream says that nothing
+ * may be done with them. */
+#ifndef GATEWAY_INTERNAL_H
+#define GATEWAY_INTERNAL_H
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "gateway/gateway.h"
+#include "http/chunk.h"
+#include "http/edit.h"
+#include "http/head.h"
+
+enum {
+    /* The next request of a client waits while this much of the last answer has not left. */
+    DOWNSTREAM_QUEUE_MAX = 64 * 1024,
+    /* The body of a refused request is read and dropped up to this, to keep the connection. */
+    DISCARD_MAX = 1024 * 1024,
+    /* Interim answers (1xx) before the final one. */
+    INTERIM_MAX = 16,
+    /* Engines that one request may try before port 5000. */
+    ENGINE_TRIES = 3,
+    /* Bytes of "METHOD /path" kept for the log. */
+    LINE_MAX_BYTES = 160,
+};
+
+/* A moment on one of the gateway's lists, whose entries all wait equally long: so each list is
+ * sorted by itself. */
+struct wait {
+    struct list node;
+    uint64_t due_us;
+};
+
+struct upstream_pool {
+    struct gateway *gw;
+    struct endpoint at;
+    struct engine *engine; /* NULL: management or port 5000 */
+    struct list idle;      /* the last one used is the last one here */
+    size_t n_idle;
+    struct list node; /* on gateway.pools */
+};
+
+struct upstream {
+    struct upstream_pool *pool;
+    struct stream *stream;     /* NULL: gone */
+    struct exchange *exchange; /* NULL: idle */
+    struct list node;          /* on pool->idle */
+    struct wait wait;          /* idle: until it is closed */
+    struct net_task task;      /* frees */
+    uint64_t idle_since_us;
+    size_t queued; /* written and not yet left */
+    size_t owed;   /* delivered and not yet consumed */
+    bool open;
+    bool used; /* carried a request before: may turn out to be stale */
+};
+
+struct downstream {
+    struct gateway *gw;
+    struct stream *stream; /* NULL: gone */
+    struct exchange *exchange;
+    struct bytes pending; /* received, not consumed: part of a head, or requests that wait */
+    size_t scan;          /* of the head parser, within pending */
+    size_t queued;        /* written and not yet left */
+    size_t owed;          /* delivered as a request's body and not yet consumed */
+    struct list node;     /* on gateway.clients */
+    struct wait wait;     /* idle, or inside a head */
+    struct net_task task; /* goes on with pending; frees */
+    char *peer;
+    uint16_t peer_port;
+    enum gateway_role role : 8;
+    bool in_head; /* which list `wait` is on */
+    bool eof;
+};
+
+enum answer_phase {
+    ANSWER_HEAD = 0, /* nothing but interim answers went to the client */
+    ANSWER_BODY = 1,
+    ANSWER_DONE = 2, /* complete: towards the client, from its upstream */
+};
+
+struct exchange {
+    struct gateway *gw;
+    struct downstream *client; /* NULL: left, and the request runs to its end */
+    struct upstream *up;       /* NULL: none now */
+    struct engine *engine;     /* counted on */
+    struct list node;          /* on gateway.exchanges, by age */
+    struct wait wait;          /* connecting, attempt, pause */
+    struct net_task task;      /* frees */
+    struct route route;
+    struct engine *tried[ENGINE_TRIES];
+    unsigned n_tried;
+    unsigned interim;
+
+    char *head; /* rendered, while it may have to be sent (again); NULL otherwise */
+    size_t head_len;
+
+    struct http_framing request;
+    struct http_chunk request_chunk;
+    uint64_t request_left;
+
+    struct bytes early; /* of an answer head that is not complete */
+    size_t scan;
+    struct http_framing answer;
+    struct http_chunk answer_chunk;
+    uint64_t answer_left;
+
+    uint64_t began_us;
+    uint64_t first_us; /* first byte of the final answer; 0: none yet */
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    unsigned status;
+    enum answer_phase phase : 8;
+    enum reason why : 8;
+    bool head_request; /* HEAD: no body comes back */
+    bool old_client;   /* HTTP/1.0 */
+    bool keep_alive;   /* the client's connection, after this */
+    bool replayable;   /* nothing is lost when it is sent again: GET, HEAD, OPTIONS without body */
+    bool retried;
+    bool request_done; /* all of it was taken from the client */
+    bool discard;      /* answered by us: the rest of the request is dropped */
+    bool sent;         /* bytes of it went to an upstream */
+    bool heard;        /* bytes of an answer came back */
+    bool orphan;       /* goes on without its client */
+    bool over;
+    char line[]; /* "METHOD /path", printable */
+};
+
+/* Small writes of one event, collected for one stream. */
+struct cork {
+    struct stream *stream; /* NULL: empty */
+    size_t len;
+    bool writing;
+    char data[HTTP_RENDER_MAX + 16 * 1024];
+};
+
+struct gateway {
+    const struct gateway_host *host;
+    struct gateway_config cfg;
+    struct engines *engines;
+    struct upstream_pool management;
+    struct upstream_pool inference;
+    struct list pools; /* of engines */
+    struct list clients;
+    struct list exchanges;
+    struct list idle_clients; /* struct wait lists from here */
+    struct list open_heads;
+    struct list idle_upstreams;
+    struct list connecting;
+    struct list attempts;
+    struct list pauses;
+    size_t n_orphans;
+    size_t objects; /* clients, exchanges and upstreams not freed yet */
+    struct gateway_counters counters;
+    struct log_gate full_gate;
+    uint64_t started_us;
+    bool stopping;
+    struct cork cork;
+    char scratch[HTTP_RENDER_MAX]; /* a head while it is being rendered */
+};
+
+static inline uint64_t gateway_now(const struct gateway *g)
+{
+    return g->host->now(g->host->ctx);
+}
+
+/* gateway.c */
+/* Puts `w` at the end of `list`, due `after_us` from now. */
+void gateway_wait(struct gateway *g, struct list *list, struct wait *w, uint64_t after_us);
+void gateway_soon(struct gateway *g, struct net_task *t);
+
+/* cork.c: every write of the gateway goes through here. Call cork_flush at the end of each event
+ * and before a stream that was written to is closed. */
+void cork_write(struct gateway *g, struct stream *s, const char *data, size_t len);
+void cork_flush(struct gateway *g);
+/* Forgets what waits for this stream, which is about to be reset. */
+void cork_drop(struct gateway *g, const struct stream *s);
+
+/* client.c */
+struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gateway_role role,
+                                  const char *peer, uint16_t port);
+void downstream_write(struct downstream *c, const char *data, size_t len);
+/* `len` bytes of a request's body were delivered: consumed once they have left upstream. */
+void downstream_owes(struct downstream *c, size_t len, size_t still_queued);
+void downstream_release(struct downstream *c, size_t still_queued);
+/* The exchange is over; the connection goes on (keep) or ends after what is queued. */
+void downstream_exchange_over(struct downstream *c, bool keep);
+/* Body bytes that waited may go on. */
+void downstream_resume(struct downstream *c);
+void downstream_close(struct downstream *c);
+void downstream_reset(struct downstream *c);
+
+/* exchange.c */
+void exchange_start(struct downstream *c, struct http_head *head);
+/* Bytes that are no request of ours: an answer with this status, then the end. `why` is static. */
+void exchange_reject(struct downstream *c, unsigned status, const char *why);
+/* Answers with an error of our own where an answer is still possible, or cuts the one that began.
+ */
+void exchange_fail(struct exchange *x, const struct http_error *e, enum reason why);
+/* This attempt is lost: another one, or the end. */
+void exchange_attempt_failed(struct exchange *x, enum reason why);
+/* The client is gone or has ended its side. */
+void exchange_client_left(struct exchange *x, bool gone);
+/* Lets go of the upstream, logs, tells the client. `reuse`: the upstream may carry another one. */
+void exchange_end(struct exchange *x, enum reason why, bool reuse);
+void exchange_connected(struct exchange *x);
+/* Deadlines of gateway.connecting / attempts / pauses. */
+void exchange_connect_timeout(struct exchange *x);
+void exchange_attempt_timeout(struct exchange *x);
+void exchange_pause_over(struct exchange *x);
+void exchange_abort(struct exchange *x, enum reason why);
+
+/* request.c */
+/* Whether body bytes can be taken now. */
+bool request_wants(const struct exchange *x);
+/* Takes body bytes; returns how many. The exchange may be over afterwards. */
+size_t request_take(struct exchange *x, const char *data, size_t len);
+
+/* answer.c */
+void answer_take(struct exchange *x, const char *data, size_t len);
+/* The upstream ended its side, or is gone. */
+void answer_ended(struct exchange *x, bool gone, enum reason why);
+/* Bytes towards the client have left: the upstream may deliver as much. */
+void answer_release(struct exchange *x);
+
+/* upstream.c */
+void upstream_pool_init(struct upstream_pool *p, struct gateway *g, const struct endpoint *at,
+                        struct engine *engine);
+/* An idle connection that was used less than `max_idle_us` ago and shows no end, or NULL. */
+struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us);
+struct upstream *upstream_connect(struct upstream_pool *p);
+void upstream_write(struct upstream *u, const char *data, size_t len);
+void upstream_give_back(struct upstream *u);
+/* The peer hears of it at once: MLNode stops generating. */
+void upstream_reset(struct upstream *u);
+void upstream_pool_clear(struct upstream_pool *p);
+
+/* access.c */
+void access_log(const struct exchange *x);
+
+/* status.c: the body of GET /mlgate/status; the caller frees it. */
+char *status_json(const struct gateway *g);
+
+#endif
