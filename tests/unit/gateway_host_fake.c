@@ -284,6 +284,14 @@ static void host_soon(void *ctx, struct net_task *t)
         list_push(&h->tasks, &t->node);
 }
 
+static void host_wake(void *ctx, uint64_t due_us)
+{
+    struct fake_host *h = ctx;
+
+    if (due_us < h->tick_due)
+        h->tick_due = due_us;
+}
+
 struct fake_host *fake_new(void)
 {
     struct fake_host *h = mem_zalloc(sizeof(*h));
@@ -301,6 +309,7 @@ struct fake_host *fake_new(void)
         .now = host_now,
         .connect = host_connect,
         .stale = host_stale,
+        .wake = host_wake,
         .soon = host_soon,
     };
     return h;

@@ -111,7 +111,7 @@ struct fake_host {
     size_t drain;   /* with sent_late: at most so many bytes leave in a turn; 0: all */
     bool say_stale; /* what host->stale answers when the stream itself shows nothing */
     /* The process's timer: called by fake_advance when tick_due has come (0: the next time), and
-     * answers when it wants to be called again. */
+     * answers when it wants to be called again. host->wake brings it forward. */
     uint64_t (*tick)(void *ctx, uint64_t now_us);
     void *tick_ctx;
     uint64_t tick_due;

@@ -43,12 +43,16 @@ static bool run_due(struct fake_host *h)
         return true;
     }
     if (h->tick != NULL && h->tick_due <= h->now_us) {
+        uint64_t next;
+
         h->ticks++;
-        h->tick_due = h->tick(h->tick_ctx, h->now_us);
-        if (h->tick_due <= h->now_us) {
+        h->tick_due = UINT64_MAX;
+        next = h->tick(h->tick_ctx, h->now_us);
+        if (next <= h->now_us) {
             fprintf(stderr, "fake host: a tick that is due at once again\n");
             abort();
         }
+        h->gateway.wake(h, next);
         return true;
     }
     return false;

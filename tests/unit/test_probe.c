@@ -46,7 +46,7 @@ static void on_done(void *ctx, unsigned status, const char *body, size_t len, en
 
 static struct probe *ask(struct fake_host *h, struct outcome *o, const char *host, const char *path)
 {
-    struct endpoint to = {.host = (char *)(uintptr_t)host, .port = PORT};
+    struct endpoint to = {.host = host, .port = PORT};
 
     return probe_start(fake_gateway(h), &to, path, h->now_us + DEADLINE_US, on_done, o);
 }
