@@ -282,6 +282,13 @@ def test_proxy_chooses_the_least_busy(node):
     assert node.count("aborted") == [2, 2]
 
 
+def test_finished_requests_no_longer_count_for_the_choice(node):
+    with streaming(node.inference):
+        for _ in range(3):
+            ask(node.inference, tokens=1, rate=0)
+    assert node.count("requests") == [1, 3]
+
+
 def test_management_passes_v1_on(node):
     assert len(words_of(ask(node.management, tokens=2, rate=0).text)) == 2
     assert sum(node.count("requests")) == 1
@@ -474,6 +481,15 @@ def test_down_ends_all_engines(node, path):
     assert node.state() == "STOPPED"
     node.up()
     assert [health(base).status_code for base in (*node.engines, node.inference)] == [200] * 3
+
+
+def test_down_is_502_on_the_management_port_before_the_head(node):
+    node.do(0, "slow", delay_ms=60000)
+    with User(node.ports["management"]) as user:
+        user.send(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually(lambda: node.count("probes") == [1, 0], within(5), "the request at the engine")
+        node.down()
+        assert user.read_line() == "HTTP/1.1 502 Bad Gateway\r\n"
 
 
 def test_not_before_up(lab):
