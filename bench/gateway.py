@@ -82,8 +82,8 @@ def bench(args, folder):
     build_generators("load", "engine")
     binary = release_binary()
     found, absent = web_stacks.find_chains(binary)
-    chosen, absent = choose(found, absent, args.only)
     behind, proxies = web_stacks.find_behind_mlnode(binary), web_stacks.find_proxies(binary)
+    chosen, absent = choose(found, absent, args.only, [s.name for s in behind])
     if args.only:
         behind, proxies = only_named(behind, args.only), only_named(proxies, args.only)
     if not web_stacks.can_run_mlnode_proxy():

@@ -18,7 +18,7 @@ enum {
     MAX_STREAMS = 15000,
     MAX_EVENTS = 20 * 1000 * 1000,
     GRACE_S = 5,           /* beyond the planned duration, for events that are late */
-    HOLD_LIMIT_S = 30,     /* for all silent streams to be open */
+    HOLD_LIMIT_S = 20,     /* for all silent streams to be open */
     HOLD_RAMP_NS = 500000, /* between two of them */
     LOOK_NS = 100 * 1000 * 1000,
 };
@@ -44,7 +44,7 @@ struct hall {
     uint32_t failed;
     uint32_t events; /* of each stream */
     uint32_t size;
-    bool hold;         /* a stream is good once it has its events, and stays open */
+    bool hold;         /* a stream is good once some of its event is there, and stays open */
     uint64_t disorder; /* events that were not the next of their stream */
     uint64_t glued;    /* events that came in one read with the one before */
     uint64_t expected;
@@ -52,7 +52,9 @@ struct hall {
     char request[HTTP_REQUEST_HEAD + HTTP_PROMPT];
     size_t request_len;
     uint8_t *buffer;
+    uint64_t steady_ns; /* since when all streams that will ever be open are open */
     struct samples transit;
+    struct samples steady; /* of those that were due since then */
     struct samples first;
     struct samples begin_late;  /* of the generator: connections begun behind the schedule */
     struct samples source_late; /* of the engine: events written behind the schedule */
@@ -87,6 +89,10 @@ static void heard(struct hall *h, struct reader *r, uint64_t now, bool behind_an
     h->glued += behind_another && !t.together;
     samples_add(&h->transit, now - t.sent_ns);
     samples_add(&h->source_late, t.sent_ns - t.due_ns);
+    if (h->steady_ns == 0 && h->opened + h->failed == h->streams)
+        h->steady_ns = now;
+    if (h->steady_ns != 0 && t.due_ns >= h->steady_ns)
+        samples_add(&h->steady, now - t.sent_ns);
 }
 
 /* An event counts as arrived when its last byte is there; `*whole` counts those of one read. */
@@ -112,6 +118,12 @@ static void split(struct hall *h, struct reader *r, const struct piece *p, uint6
             heard(h, r, now, (*whole)++ > 0);
         }
     }
+}
+
+static void heard_some(struct hall *h, struct reader *r)
+{
+    h->opened += r->next == 0;
+    r->next = 1;
 }
 
 static void finish(struct hall *h, struct reader *r)
@@ -142,8 +154,10 @@ static void hear(struct hall *h, struct reader *r)
     }
     while (used < (size_t)n && r->fd >= 0 && r->answer.state < MESSAGE_DONE) {
         used += message_take(&r->answer, h->buffer + used, (size_t)n - used, &piece);
-        if (r->answer.status == 200)
+        if (r->answer.status == 200 && !h->hold)
             split(h, r, &piece, now, &whole);
+        else if (r->answer.status == 200 && piece.len > 0)
+            heard_some(h, r);
     }
     if (r->fd >= 0 && (n == 0 || r->answer.state >= MESSAGE_DONE))
         finish(h, r);
@@ -233,6 +247,7 @@ static void prepare(struct hall *h, uint16_t port, uint32_t streams, const char 
         h->readers[i].begin_ns = now + i * ramp_ns;
     }
     samples_init(&h->transit, h->expected);
+    samples_init(&h->steady, h->expected);
     samples_init(&h->source_late, h->expected);
     samples_init(&h->turn, h->expected);
     samples_init(&h->first, streams);
@@ -245,6 +260,7 @@ static void clear(struct hall *h)
         if (h->readers[i].fd >= 0)
             close(h->readers[i].fd);
     samples_clear(&h->transit);
+    samples_clear(&h->steady);
     samples_clear(&h->source_late);
     samples_clear(&h->turn);
     samples_clear(&h->first);
@@ -282,6 +298,8 @@ static void report(struct hall *h, double seconds)
     samples_print_as(&h->source_late, "source_late_");
     printf(", ");
     samples_print_as(&h->turn, "turn_");
+    printf(", \"steady\": %zu, ", h->steady.count);
+    samples_print_as(&h->steady, "steady_");
     printf(", ");
     samples_print(&h->transit);
     puts("}");
@@ -307,15 +325,17 @@ void load_http_streams(const struct load_args *a)
 
 void load_http_hold(const struct load_args *a)
 {
-    struct hall h = {.events = 1, .size = 200, .hold = true};
+    struct hall h = {.events = 1, .size = (uint32_t)a->n[1], .hold = true};
+    char query[80];
     char line[160];
 
-    if (a->n[0] == 0 || a->n[0] > MAX_STREAMS)
-        tool_die("streams");
-    prepare(&h, a->port, (uint32_t)a->n[0], "e=1&h=1", HOLD_RAMP_NS);
+    if (a->n[0] == 0 || a->n[0] > MAX_STREAMS || a->n[1] < TOKEN_MIN || a->n[1] > TOKEN_MAX)
+        tool_die("streams or size");
+    snprintf(query, sizeof(query), "e=1&h=1&s=%u", h.size);
+    prepare(&h, a->port, (uint32_t)a->n[0], query, HOLD_RAMP_NS);
     run(&h, tool_now_ns() + HOLD_LIMIT_S * (uint64_t)TOOL_SECOND_NS);
     snprintf(line, sizeof(line), "{\"open\": %u, \"failed\": %u, \"why\": \"%s\"}", h.opened,
-             h.streams - h.opened, h.why);
+             h.streams - h.opened, h.failed ? h.why : "no event");
     load_hold(line);
     clear(&h);
 }

@@ -150,7 +150,8 @@ class Runner:
         self.say_found(cell, stack, found)
 
     def say_found(self, cell, stack, found):
-        parts = ", ".join(f"{k} {report.number(v)}" for k, v in found.items())
+        parts = ", ".join(f"{k} {v if isinstance(v, str) else report.number(v)}"
+                          for k, v in found.items() if v != "")
         say(f"  {cell.name}, {stack.name}: {parts}")
 
     def in_turn(self, repeat, stacks):

@@ -237,12 +237,13 @@ def find_stacks(mlgate):
     return stacks, absent
 
 
-def choose(stacks, absent, only):
-    """Those of `only` (names, or their beginnings: frp, mlgate), or all."""
+def choose(stacks, absent, only, others=()):
+    """Those of `only` (names, or their beginnings: frp, mlgate), or all. `others` are names that
+    may be meant too."""
     if not only:
         return stacks, absent
     words = [w.strip() for w in only.split(",") if w.strip()]
-    names = [s.name for s in stacks] + list(absent)
+    names = [s.name for s in stacks] + list(absent) + list(others)
     for word in words:
         if not any(name.startswith(word) for name in names):
             raise Failed(f"--only: no stack is named {word} (there are: {', '.join(names)})")
