@@ -145,7 +145,8 @@ def test_models_agree_but_not_in_bytes(node):
 
 
 def test_fixed_ports_follow_each_other(lab):
-    first = next(p for p in iter(lab.ports.take, None) if all(map(lab.ports.is_free, (p + 1, p + 2))))
+    free = lab.ports.is_free
+    first = next(p for p in iter(lab.ports.take, None) if free(p + 1) and free(p + 2))
     node = Node(lab, 3, "--engine-port", first)
     assert node.ports["engines"] == [first, first + 1, first + 2]
     node.process.wait_line(rf"engines on ports {first}, {first + 1}, {first + 2}$")
