@@ -3,15 +3,12 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Longer lines are cut: what an operator needs fits, and one write(2) keeps lines whole in a pipe.
- */
-enum { LINE_MAX_BYTES = 2048 };
 
 struct log {
     int fd;
@@ -71,25 +68,57 @@ static void put_all(int fd, const char *data, size_t len)
     }
 }
 
-void log_write(struct log *log, enum log_level level, const char *format, ...)
+static bool wanted(const struct log *log, enum log_level level)
 {
-    char line[LINE_MAX_BYTES];
-    va_list args;
-    size_t used;
-    int added;
+    return log != NULL && level >= log->level && level < LOG_SILENT;
+}
 
-    if (log == NULL || level < log->level || level >= LOG_SILENT)
-        return;
-    used = line_head(line, sizeof(line), log, level);
-    va_start(args, format);
-    added = vsnprintf(line + used, sizeof(line) - used - 1, format, args);
-    va_end(args);
+/* Longer lines are cut: what an operator needs fits, and one write(2) keeps lines whole in a pipe.
+ */
+static size_t form_line(char out[LOG_LINE_MAX], const struct log *log, enum log_level level,
+                        const char *format, va_list args)
+{
+    size_t used = line_head(out, LOG_LINE_MAX, log, level);
+    int added = vsnprintf(out + used, LOG_LINE_MAX - used - 1, format, args);
+
     if (added > 0)
         used += (size_t)added;
-    if (used > sizeof(line) - 2)
-        used = sizeof(line) - 2;
-    line[used++] = '\n';
-    put_all(log->fd, line, used);
+    if (used > LOG_LINE_MAX - 2)
+        used = LOG_LINE_MAX - 2;
+    out[used++] = '\n';
+    return used;
+}
+
+void log_write(struct log *log, enum log_level level, const char *format, ...)
+{
+    char line[LOG_LINE_MAX];
+    va_list args;
+
+    if (!wanted(log, level))
+        return;
+    va_start(args, format);
+    put_all(log->fd, line, form_line(line, log, level, format, args));
+    va_end(args);
+}
+
+size_t log_format(const struct log *log, enum log_level level, char *out, size_t size,
+                  const char *format, ...)
+{
+    va_list args;
+    size_t used;
+
+    if (!wanted(log, level) || size < LOG_LINE_MAX)
+        return 0;
+    va_start(args, format);
+    used = form_line(out, log, level, format, args);
+    va_end(args);
+    return used;
+}
+
+void log_put(const struct log *log, const char *lines, size_t len)
+{
+    if (log != NULL)
+        put_all(log->fd, lines, len);
 }
 
 int log_level_parse(const char *text)

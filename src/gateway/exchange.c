@@ -142,7 +142,7 @@ static void attempt(struct exchange *x)
     x->sent = false;
     x->heard = false;
     if (!x->retried)
-        u = upstream_take(pool, x->replayable ? REUSE_SAFE_US : REUSE_POST_US);
+        u = upstream_take(pool, x->replayable ? REUSE_SAFE_US : REUSE_POST_US, !x->replayable);
     if (u == NULL)
         u = upstream_connect(pool);
     u->exchange = x;

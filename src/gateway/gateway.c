@@ -29,6 +29,7 @@ struct gateway *gateway_new(const struct gateway_host *host, const struct gatewa
     g->host = host;
     g->cfg = *cfg;
     g->started_us = gateway_now(g);
+    access_init(g);
     upstream_pool_init(&g->management, g, &g->cfg.management, NULL);
     upstream_pool_init(&g->inference, g, &g->cfg.inference, NULL);
     g->engines = engines_new(host, &g->cfg.engines, NULL, NULL);
@@ -201,6 +202,7 @@ void gateway_stop(struct gateway *g)
     LIST_FOREACH (it, &g->pools)
         upstream_pool_clear(LIST_ENTRY(it, struct upstream_pool, node));
     cork_flush(g);
+    access_flush(g);
     engines_free(g->engines);
     g->engines = NULL;
 }

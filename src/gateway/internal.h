@@ -143,6 +143,14 @@ struct cork {
     char data[HTTP_RENDER_MAX + 16 * 1024];
 };
 
+/* Lines of the access log, written once a turn. No more than a pipe takes in one piece (PIPE_BUF):
+ * others write to the same one. */
+struct access {
+    struct net_task task;
+    size_t len;
+    char lines[4096];
+};
+
 struct gateway {
     const struct gateway_host *host;
     struct gateway_config cfg;
@@ -165,6 +173,7 @@ struct gateway {
     uint64_t started_us;
     bool stopping;
     struct cork cork;
+    struct access access;
     char scratch[HTTP_RENDER_MAX]; /* a head while it is being rendered */
 };
 
@@ -235,8 +244,9 @@ void answer_release(struct exchange *x);
 /* upstream.c */
 void upstream_pool_init(struct upstream_pool *p, struct gateway *g, const struct endpoint *at,
                         struct engine *engine);
-/* An idle connection that was used less than `max_idle_us` ago and shows no end, or NULL. */
-struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us);
+/* An idle connection that was used less than `max_idle_us` ago, or NULL. `look`: ask the kernel
+ * whether it has ended meanwhile, for requests that cannot be sent twice. */
+struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us, bool look);
 struct upstream *upstream_connect(struct upstream_pool *p);
 void upstream_write(struct upstream *u, const char *data, size_t len);
 void upstream_give_back(struct upstream *u);
@@ -245,7 +255,10 @@ void upstream_reset(struct upstream *u);
 void upstream_pool_clear(struct upstream_pool *p);
 
 /* access.c */
+void access_init(struct gateway *g);
 void access_log(const struct exchange *x);
+/* Writes what waits; at the latest before the gateway goes. */
+void access_flush(struct gateway *g);
 
 /* status.c: the body of GET /mlgate/status; the caller frees it. */
 char *status_json(const struct gateway *g);

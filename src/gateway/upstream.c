@@ -74,7 +74,7 @@ struct upstream *upstream_connect(struct upstream_pool *p)
     return u;
 }
 
-struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us)
+struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us, bool look)
 {
     const struct gateway_host *h = p->gw->host;
     uint64_t now = gateway_now(p->gw);
@@ -85,7 +85,7 @@ struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us)
         if (now - u->idle_since_us >= max_idle_us)
             return NULL; /* the others have been idle for longer */
         leave_idle(u);
-        if (!h->stale(h->ctx, u->stream))
+        if (!look || !h->stale(h->ctx, u->stream))
             return u;
         upstream_reset(u);
     }
