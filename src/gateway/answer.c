@@ -49,7 +49,7 @@ static void broken(struct exchange *x, const char *why)
     exchange_fail(x, &no_http, REASON_UPSTREAM_PROTOCOL);
 }
 
-static void write_head(struct exchange *x, const struct http_head *head, enum http_body body)
+static bool write_head(struct exchange *x, const struct http_head *head, enum http_body body)
 {
     struct gateway *g = x->gw;
     const struct http_response_edit edit = {
@@ -62,6 +62,7 @@ static void write_head(struct exchange *x, const struct http_head *head, enum ht
 
     if (len > 0 && x->client != NULL)
         downstream_write(x->client, g->scratch, (size_t)len);
+    return len > 0;
 }
 
 /* 1xx: goes to clients that know of it; the answer itself is still to come. */
@@ -99,14 +100,17 @@ static void take_final(struct exchange *x, const struct http_head *head)
 {
     struct downstream *c = x->client;
 
+    if (c != NULL && c->eof && c->pending.len == 0)
+        x->keep_alive = false;
+    if (!write_head(x, head, outer_framing(x))) {
+        broken(x, "its Connection fields name too many others");
+        return;
+    }
+    x->phase = ANSWER_BODY;
     x->first_us = gateway_now(x->gw);
     x->status = head->status;
     x->answer_left = x->answer.length;
     http_chunk_init(&x->answer_chunk);
-    if (c != NULL && c->eof && c->pending.len == 0)
-        x->keep_alive = false;
-    x->phase = ANSWER_BODY;
-    write_head(x, head, outer_framing(x));
     if (x->answer.kind == HTTP_BODY_NONE ||
         (x->answer.kind == HTTP_BODY_LENGTH && x->answer_left == 0))
         x->phase = ANSWER_DONE;
