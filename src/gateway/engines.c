@@ -226,10 +226,7 @@ ask(struct engines *e, const struct endpoint *to, const char *path, uint64_t pat
     void (*done)(void *ctx, unsigned status, const char *body, size_t len, enum reason why),
     void *ctx)
 {
-    uint64_t deadline_us = now_of(e) + patience_us;
-
-    wake(e, deadline_us);
-    return probe_start(e->host, to, path, deadline_us, done, ctx);
+    return probe_start(e->host, to, path, now_of(e) + patience_us, done, ctx);
 }
 
 /* Goes on with an engine that is healthy, as soon as it is known what 5000 serves. Without that
@@ -284,7 +281,7 @@ static void on_health(void *ctx, unsigned status, const char *body, size_t len, 
         return;
     }
     s->known = true;
-    if (e->state == NODE_INFERENCE && (e->scan || !s->engine.live)) {
+    if (e->scan || !s->engine.live) {
         ask_reference(e);
         compare(s);
         return;
@@ -314,7 +311,7 @@ static bool wanted(const struct engines *e, const struct slot *s)
 {
     if (e->state == NODE_INFERENCE)
         return e->scan || s->known;
-    return e->state == NODE_UNKNOWN && s->engine.live;
+    return s->engine.live;
 }
 
 static void begin_round(struct engines *e, uint64_t now_us)
@@ -404,6 +401,8 @@ static void tick_probe(struct probe *p, uint64_t now_us, uint64_t *due)
         *due = next;
 }
 
+/* A probe that follows another one later has a later deadline than that, so that the timer set for
+ * the first is soon enough for the second. */
 uint64_t engines_tick(struct engines *e, uint64_t now_us)
 {
     uint64_t due = UINT64_MAX;

@@ -40,8 +40,6 @@ struct probe {
 /* Tells at the end of the turn, because the stream's event is still on the stack. */
 static void over(struct probe *p, unsigned status, enum reason why)
 {
-    if (p->part == PART_OVER)
-        return;
     p->part = PART_OVER;
     p->status = status;
     p->why = why;

@@ -5,14 +5,16 @@
  *   5000=MODELS       MLNode's proxy, asked for /v1/models: a letter for each id; - for none; or
  *                     500, garbage
  *   5001=MODELS       an engine, healthy
- *   5001=200/MODELS   the same; 503/a says 503 to /health, 200@1/a 200 and one second late
+ *   5001=200/MODELS   the same; 503/a says 503 to /health, 200@1/a 200 and one second late,
+ *                     200/a@1 the models one second late
  *                     for all of them also: refuse, lost (no answer to SYN), silent, crash
  *   wait=S            seconds pass
  *   again             engines_look_again
  *   refused=5001      a request was refused there
  *   live=5001,5002    who may be chosen now; or none
  *   is=INFERENCE      the state known; or STOPPED, UNKNOWN
- *   asked=5003:2      connections to that port since the last such word */
+ *   asked=5003:2      connections to that port since the last such word
+ *   open=0            connections that are open now */
 #ifndef TEST_ENGINES_WORLD_H
 #define TEST_ENGINES_WORLD_H
 
@@ -104,11 +106,11 @@ static inline void answer_models(struct world *w, struct fake_conn *c, const cha
         return;
     }
     if (models[0] >= '0' && models[0] <= '9') {
-        fake_answer(c, number(models), "", "{\"data\":[{\"id\":\"a\"}]}");
+        fake_answer(c, number(models), "", "{\"data\":[{\"id\":\"org/a\"}]}");
         return;
     }
     w->calls++;
-    for (size_t i = 0; models[i] != '\0' && models[i] != '-'; i++)
+    for (size_t i = 0; models[i] != '\0' && models[i] != '-' && models[i] != '@'; i++)
         used +=
             (size_t)snprintf(body + used, sizeof(body) - used,
                              "%s{\"id\":\"org/%c\",\"created\":%u,\"permission\":[{\"id\":%u}]}",
@@ -155,7 +157,7 @@ static inline void asked(struct fake_conn *c)
                                                           : "/health");
     if (strcmp(models ? p->models : p->health, "silent") == 0)
         return;
-    late = models ? NULL : strchr(p->health, '@');
+    late = strchr(models ? p->models : p->health, '@');
     if (late != NULL)
         fake_after(w->h, (uint64_t)(strtod(late + 1, NULL) * SECOND_US), say_late, c);
     else
@@ -292,6 +294,8 @@ static inline void do_word(struct world *w, const char *key, const char *value)
         engines_look_again(w->engines);
     else if (strcmp(key, "refused") == 0)
         engines_refused(w->engines, engine_at(w, (uint16_t)number(value)));
+    else if (strcmp(key, "open") == 0)
+        assert_int_equal(w->h->open, number(value));
     else if (strcmp(key, "is") == 0)
         assert_string_equal(states[engines_state(w->engines)], value);
     else if (strcmp(key, "asked") == 0)

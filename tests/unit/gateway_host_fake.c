@@ -515,6 +515,8 @@ bool fake_turn(struct fake_host *h)
 
     for (struct fake_conn *c = h->conns; c != NULL; c = c->next)
         any |= step(c);
+    while (fake_run_due(h))
+        any = true;
     return run_tasks(h) || any;
 }
 

@@ -8,9 +8,9 @@
  * dropped, as a network does.
  *
  * Nothing happens by itself: fake_run delivers until nothing is left, fake_advance moves the clock
- * as well, and stops at everything that is due on the way. As in the real loop, events of several
- * streams come first, then the tasks of `soon`, and an event never comes inside a call of the code
- * under test, STREAM_SENT inside stream_write excepted.
+ * as well, and stops at everything that is due on the way. A turn is as in the real loop: events of
+ * the streams, then timers, then the tasks of `soon`. An event never comes inside a call of the
+ * code under test, STREAM_SENT inside stream_write excepted.
  *
  * The process ends, with a line that says which rule, when the code under test
  *   - consumes more than was delivered,
@@ -110,8 +110,8 @@ struct fake_host {
     bool sent_late; /* STREAM_SENT comes as an event of its own; else inside stream_write */
     size_t drain;   /* with sent_late: at most so many bytes leave in a turn; 0: all */
     bool say_stale; /* what host->stale answers when the stream itself shows nothing */
-    /* The process's timer: called by fake_advance when tick_due has come (0: the next time), and
-     * answers when it wants to be called again. host->wake brings it forward. */
+    /* The process's timer: called when tick_due has come (0: in the next turn), and answers when it
+     * wants to be called again. host->wake brings it forward. */
     uint64_t (*tick)(void *ctx, uint64_t now_us);
     void *tick_ctx;
     uint64_t tick_due;
@@ -141,12 +141,15 @@ const struct gateway_host *fake_gateway(struct fake_host *h);
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-/* One event of each stream, then the tasks that were waiting; whether anything happened. */
+/* One event of each stream, then what is due by the clock, then the tasks that were waiting;
+ * whether anything happened. */
 bool fake_turn(struct fake_host *h);
 void fake_run(struct fake_host *h);
 void fake_advance(struct fake_host *h, uint64_t us);
-/* `run` is called by fake_advance when `us` have passed from now on. */
+/* `run` is called when `us` have passed from now on. */
 void fake_after(struct fake_host *h, uint64_t us, void (*run)(void *ctx), void *ctx);
+/* The fake's own: one thing that is due; whether there was one. */
+bool fake_run_due(struct fake_host *h);
 
 /* ---- far ends -------------------------------------------------------------------------------- */
 

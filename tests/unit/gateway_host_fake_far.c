@@ -32,7 +32,7 @@ void fake_after(struct fake_host *h, uint64_t us, void (*run)(void *ctx), void *
     *at = l;
 }
 
-static bool run_due(struct fake_host *h)
+bool fake_run_due(struct fake_host *h)
 {
     struct fake_later *l = h->later;
 
@@ -65,9 +65,7 @@ void fake_advance(struct fake_host *h, uint64_t us)
     for (;;) {
         uint64_t next = until;
 
-        do
-            fake_run(h);
-        while (run_due(h));
+        fake_run(h);
         if (h->now_us == until)
             return;
         if (h->later != NULL && h->later->due_us < next)

@@ -76,6 +76,9 @@ static void the_set_follows_changes(void **state)
         "state=INFERENCE 5000=a 5001=a wait=0.5 5002=a again wait=0.1 live=5001,5002",
         "state=STOPPED 5000=a 5001=a wait=0.5 state=INFERENCE again wait=0.1 live=5001",
         "state=INFERENCE 5000=a 5001=a wait=0.5 state=STOPPED again wait=0.1 live=none",
+        /* a healthy answer ends a row of failed ones, compared or not */
+        ("state=INFERENCE 5000=a 5001=a wait=1 5000=refuse 5001=503/a wait=1.5 5001=a again "
+         "wait=0.1 5001=503/a wait=2.2 live=5001 wait=2 live=none"),
         /* one that was healthy and could not be compared is asked again in the next round */
         "state=INFERENCE 5000=refuse 5003=a wait=0.1 live=none 5000=a wait=2 live=5003",
     };
@@ -97,6 +100,11 @@ static void mlnode_is_not_always_there(void **state)
          "wait=40 live=5001 state=INFERENCE wait=13 is=INFERENCE live=5001,5002"),
         ("state=INFERENCE 5000=a 5001=a wait=1 state=refuse wait=2 is=UNKNOWN live=5001 wait=60 "
          "live=5001 5001=503/a wait=5 live=none"),
+        /* the answer of a round that began before is no reason to add somebody now */
+        "state=INFERENCE 5000=a 5001=200/a@1.5 wait=1 state=refuse again wait=9 is=UNKNOWN "
+        "live=none",
+        "state=INFERENCE 5000=a 5001=200/a@1.5 wait=1 state=STOPPED again wait=0.1 open=0 "
+        "live=none",
         /* a slow answer is an answer */
         ("state=INFERENCE@8 5000=a 5001=a wait=8.1 is=INFERENCE live=5001 wait=60 is=INFERENCE "
          "live=5001"),
@@ -131,9 +139,16 @@ static void how_often_is_asked(void **state)
     static const char *const scenarios[] = {
         ("state=INFERENCE 5000=a 5001=a wait=1 asked=8080:1 asked=5000:1 asked=5001:2 asked=5002:1 "
          "wait=8 asked=8080:4 asked=5000:0 asked=5001:4 asked=5002:0 "
-         "wait=2 asked=8080:1 asked=5000:1 asked=5001:2 asked=5002:1"),
+         "wait=2 asked=8080:1 asked=5000:1 asked=5001:2 asked=5002:1 wait=2 asked=5002:0"),
         /* one question about the state at a time */
         "state=silent wait=9.5 asked=8080:1 wait=1 asked=8080:1",
+        "state=INFERENCE@3 wait=12.5 asked=8080:4",
+        /* who is out is left alone while MLNode says nothing, and so is 5000 */
+        ("state=INFERENCE 5000=a 5001=a 5002=a wait=1 refused=5002 state=refuse wait=2 "
+         "is=UNKNOWN asked=5001:3 asked=5002:4 asked=5000:2 wait=10 asked=5001:5 asked=5002:0 "
+         "asked=5000:0"),
+        ("state=INFERENCE 5000=a 5001=a wait=1 state=refuse again wait=1 is=UNKNOWN asked=5000:2 "
+         "wait=9 asked=5000:0"),
         /* calls for another look are bounded, and do not pile up */
         ("state=INFERENCE 5000=a 5001=a wait=0.9 asked=5002:1 again again again wait=0.05 again "
          "again "

@@ -18,8 +18,8 @@ struct state_row {
 
 static const struct state_row states[] = {
     {"{\"state\":\"STOPPED\"}", "STOPPED"},
-    {" {\"version\":\"0.2.14\",\"state\":\"INFERENCE\",\"inference_healthy\":false,"
-     "\"loaded_model\":null,\"new\":[[{}]]}\n",
+    {(" {\"version\":\"0.2.14\",\"state\":\"INFERENCE\",\"inference_healthy\":false,"
+      "\"loaded_model\":null,\"new\":[[{}]]}\n"),
      "INFERENCE"},
     {"{\"state\":\"\\u0050OW\"}", "POW"},
     {"{\"state\":\"A_word_of_thirty_one_letters_ab\"}", "A_word_of_thirty_one_letters_ab"},
@@ -66,14 +66,16 @@ struct models_row {
 
 static const struct models_row models[] = {
     {1, "{\"data\":[{\"id\":\"a\"}]}"},
-    {1, "{\"object\":\"list\",\"data\":[{\"object\":\"model\",\"created\":17,\"id\":\"a\","
-        "\"permission\":[{\"id\":\"modelperm-1\"}]}]}"},
+    {1, ("{\"object\":\"list\",\"data\":[{\"object\":\"model\",\"created\":17,\"id\":\"a\","
+         "\"permission\":[{\"id\":\"modelperm-1\"}]}]}")},
     {1, "{\"data\":[{\"id\":\"a\",\"created\":18},{\"id\":\"\\u0061\"}]}"},
     {2, "{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}]}"},
     {2, "{\"data\":[{\"id\":\"b\"},{\"id\":\"a\"},{\"id\":\"b\"}]}"},
     {3, "{\"data\":[{\"id\":\"b\"}]}"},
     {4, "{\"data\":[{\"id\":\"ab\"}]}"},
     {5, "{\"data\":[{\"id\":\"a,1:b\"}]}"},
+    {9, "{\"data\":[{\"id\":\"a,b\"}]}"},
+    {10, "{\"data\":[{\"id\":\"a,\"},{\"id\":\"b\"}]}"},
     {6, "{\"data\":[{\"id\":\"a\\nb\"}]}"},
     {7, "{\"data\":[{\"id\":\"A\"}]}"},
     {8, "{\"data\":[{\"id\":\"\"}]}"},

@@ -98,6 +98,9 @@ static const struct row rows[] = {
     {"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 103 Hint\r\nA: b\r\n\r\n"
      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
      THEN_SILENCE, 200, REASON_DONE, "hi"},
+    {"HTTP/1.1 103 Hint\r\nLink: </a/long/one>\r\nLink: </another/long/one>\r\n\r\n"
+     "HTTP/1.1 204 No\r\n\r\n",
+     THEN_SILENCE, 204, REASON_DONE, ""},
     {"HTTP/1.1 101 Other\r\n\r\n", THEN_SILENCE, 0, REASON_UPSTREAM_PROTOCOL, ""},
     {"HTTP/1.1 200 OK\r\nDate: a\r\ndate: b\r\nServer: c\r\nServer: d\r\nContent-Length: "
      "1\r\n\r\n1",
@@ -144,6 +147,7 @@ static void check_row(const struct row *row, size_t piece, bool late)
 
     h->piece = piece;
     h->sent_late = late;
+    h->window = 16;
     fake_listen(h, PORT, FAKE_ACCEPTS, &peer, (void *)(uintptr_t)row);
     p = ask(h, &o, "127.0.0.1", "/health");
     assert_int_equal(o.calls, 0);
@@ -162,6 +166,8 @@ static void check_row(const struct row *row, size_t piece, bool late)
     assert_int_equal(o.why, row->why);
     assert_int_equal(o.status, row->status);
     assert_string_equal(o.body, row->body);
+    fake_run(h);
+    assert_int_equal(fake_latest(h, PORT)->ended, row->why == REASON_DONE);
     mem_free(o.body);
     fake_free(h);
 }
@@ -400,6 +406,45 @@ static void late_and_complete_is_told_once(void **state)
     fake_free(h);
 }
 
+struct bell {
+    struct probe *probe;
+    bool rung;
+};
+
+static void ring(struct stream *s, enum stream_event event, const uint8_t *data, size_t len)
+{
+    struct bell *b = s->owner;
+
+    b->rung = true;
+    assert_true(probe_tick(b->probe, UINT64_MAX - 1) == UINT64_MAX);
+}
+
+/* The answer is complete, and before that is told its time is over: it stays complete. */
+static void complete_and_late_is_complete(void **state)
+{
+    const struct fake_peer silent = {0};
+    struct fake_host *h = fake_new();
+    struct fake_conn *clock = fake_client(h, NULL, NULL);
+    struct outcome o = {0};
+    struct bell bell = {0};
+
+    fake_listen(h, PORT, FAKE_ACCEPTS, &silent, NULL);
+    bell.probe = ask(h, &o, "127.0.0.1", "/");
+    fake_stream(clock)->owner = &bell;
+    fake_stream(clock)->on = ring;
+    fake_run(h);
+    fake_answer(fake_latest(h, PORT), 200, "", "in time");
+    fake_say(clock, "now");
+    fake_run(h);
+    assert_true(bell.rung);
+    assert_int_equal(o.calls, 1);
+    assert_int_equal(o.status, 200);
+    assert_string_equal(o.body, "in time");
+    stream_close(fake_stream(clock));
+    mem_free(o.body);
+    fake_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +456,7 @@ int main(void)
         cmocka_unit_test(cancelled_at_any_moment),
         cmocka_unit_test(cancelled_by_a_neighbour),
         cmocka_unit_test(late_and_complete_is_told_once),
+        cmocka_unit_test(complete_and_late_is_complete),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
