@@ -4,13 +4,15 @@
 #include "cli/verb.h"
 
 static const struct verb verbs[] = {
-    {"client", cli_client, "the tunnel client: -c frpc.ini, or the environment contract"},
+    {"client", cli_client,
+     "the tunnel client: -c frpc.ini, or tunnel and gateway from the environment"},
     {"gateway", cli_gateway, "the HTTP gateway in front of one MLNode, alone"},
     {"server", cli_server, "the frp server for the network node"},
     {"testnode", cli_testnode, "a stand-in for MLNode without a GPU"},
     {"demo", cli_demo, "server, client and testnode on loopback, and a streamed answer"},
     {"version", cli_version, "print the version"},
-    {"help", cli_help, "this text; `help env`, `help client`, `help server` say more"},
+    {"help", cli_help,
+     "this text; `help env`, `help client`, `help gateway`, `help server` say more"},
 };
 
 enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]) };

@@ -34,10 +34,13 @@ int cli_help(int argc, char **argv)
         env_help(stdout, colour);
     else if (strcmp(argv[1], "server") == 0)
         server_help(stdout, colour);
+    else if (strcmp(argv[1], "gateway") == 0)
+        env_gateway_help(stdout, colour);
     else if (strcmp(argv[1], "client") == 0)
         return cli_client(2, (char **)(void *)client_help);
     else {
-        fprintf(stderr, "mlgate help: nothing about '%s'; there is env, client, server\n", argv[1]);
+        fprintf(stderr, "mlgate help: nothing about '%s'; there is env, client, gateway, server\n",
+                argv[1]);
         return 2;
     }
     return 0;

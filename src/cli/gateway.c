@@ -59,7 +59,7 @@ static void stop(void *ctx)
     wire_stop(ctx);
 }
 
-static int run_gateway(const struct env_config *env)
+static int run_gateway(const struct env_config *env, const struct problems *problems)
 {
     struct runtime r;
     struct gateway_counters n;
@@ -68,6 +68,7 @@ static int run_gateway(const struct env_config *env)
     char ended[400];
 
     runtime_init(&r, "gateway", env->log_level, env->memory_limit);
+    problems_log_warnings(problems, r.log);
     w = cli_gateway_new(r.net, r.log, env);
     if (cli_gateway_listen(w, r.log, env)) {
         runtime_run(&r, stop, w);
@@ -82,38 +83,23 @@ static int run_gateway(const struct env_config *env)
     return status;
 }
 
-/* false: a word that is no flag, said on stderr. */
-static bool take_flags(struct env_config *env, int argc, char **argv, struct problems *problems)
-{
-    for (int i = 1; i < argc; i += 2) {
-        bool is_flag = strncmp(argv[i], "--", 2) == 0 && i + 1 < argc;
-
-        if (is_flag && env_gateway_set(env, argv[i] + 2, argv[i + 1], problems))
-            continue;
-        fprintf(stderr, "mlgate gateway: '%s' is no flag, or its value is missing\n\n", argv[i]);
-        env_gateway_help(stderr, false);
-        return false;
-    }
-    return true;
-}
-
-static int configure_and_run(int argc, char **argv, struct problems *problems)
+static int configure_and_run(char **words, struct problems *problems)
 {
     struct env_config env;
-    int status = 2;
+    const char *stray;
+    int status;
 
-    if (env_gateway_load(environ, &env, problems) != 0) {
-        problems_print(problems, stderr);
-        return 2;
+    if (env_gateway_load(environ, words, &env, &stray, problems) == 0) {
+        status = run_gateway(&env, problems);
+        env_free(&env);
+        return status;
     }
-    if (take_flags(&env, argc, argv, problems)) {
-        if (problems->errors > 0)
-            problems_print(problems, stderr);
-        else
-            status = run_gateway(&env);
+    if (stray != NULL) {
+        fprintf(stderr, "mlgate gateway: '%s' is no flag, or its value is missing\n\n", stray);
+        env_gateway_help(stderr, false);
     }
-    env_free(&env);
-    return status;
+    problems_print(problems, stderr);
+    return 2;
 }
 
 int cli_gateway(int argc, char **argv)
@@ -128,7 +114,7 @@ int cli_gateway(int argc, char **argv)
         }
     }
     problems_init(&problems);
-    status = configure_and_run(argc, argv, &problems);
+    status = configure_and_run(argv + 1, &problems);
     problems_free(&problems);
     return status;
 }

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "config/env_internal.h"
 #include "config/problem.h"
 #include "config/token.h"
 #include "config/value.h"
@@ -162,8 +163,8 @@ const struct field env_fields[] = {
      .count_offset = offsetof(struct env_config, gateway_listen.port),
      .fallback = "127.0.0.1:8081",
      .example = "127.0.0.1:8081",
-     .help = "Where the gateway also listens for what 1{CLIENT_ID} carries (a stock frpc, "
-             "diagnosis)."},
+     .help = "Where the gateway also listens for what 1{CLIENT_ID} carries, beside the tunnel: for "
+             "a stock frpc and for diagnosis. Keep it on loopback."},
     {.name = "GATEWAY_LISTEN_POC",
      .kind = FIELD_LISTEN,
      .offset = offsetof(struct env_config, gateway_listen_poc.host),
@@ -194,9 +195,10 @@ const struct field env_fields[] = {
      AT(engine_first_port),
      COUNT(engine_last_port),
      .fallback = "5001-5128",
-     .rule = "must be FIRST-LAST, at most 128 ports from 1 to 65535",
+     .max = ENV_ENGINES_MAX,
+     .rule = "must be FIRST-LAST or one port, at most 128 ports from 1 to 65535",
      .example = "5001-5128",
-     .help = "Where MLNode's engines may listen."},
+     .help = "Where MLNode's engines may listen, on the host of MLNODE_INFERENCE."},
 };
 
 const size_t env_n_fields = sizeof(env_fields) / sizeof(env_fields[0]);
@@ -216,16 +218,15 @@ const char *env_lookup(void *environ_list, const char *name)
     return env_get(environ_list, name);
 }
 
-/* An optional variable that is set but empty counts as unset. */
-static const char *given(char *const *environ_list, const char *name)
+const char *env_given(char *const *environ_list, const char *name)
 {
     const char *value = env_get(environ_list, name);
 
     return value && *value ? value : NULL;
 }
 
-static void check_field(const struct field *f, const char *value, void *base,
-                        struct problems *problems)
+void env_check_field(const struct field *f, const char *value, void *base,
+                     struct problems *problems)
 {
     if (value == NULL && f->required) {
         problem_add(problems, f->name, NULL, "is required and not set", f->example);
@@ -244,99 +245,21 @@ static void check_field(const struct field *f, const char *value, void *base,
 /* The file stands in for the variable; both at once would leave open which one counts. */
 static bool token_by_file(char *const *environ_list, const struct field *f)
 {
-    return f->kind == FIELD_TOKEN && given(environ_list, "SECRET_FRP_TOKEN") == NULL &&
-           given(environ_list, "SECRET_FRP_TOKEN_FILE") != NULL;
+    return f->kind == FIELD_TOKEN && env_given(environ_list, "SECRET_FRP_TOKEN") == NULL &&
+           env_given(environ_list, "SECRET_FRP_TOKEN_FILE") != NULL;
 }
 
 static void check_together(char *const *environ_list, const struct env_config *env,
                            struct problems *problems)
 {
-    if (given(environ_list, "SECRET_FRP_TOKEN") && given(environ_list, "SECRET_FRP_TOKEN_FILE"))
+    if (env_given(environ_list, "SECRET_FRP_TOKEN") &&
+        env_given(environ_list, "SECRET_FRP_TOKEN_FILE"))
         problem_addf(problems, "SECRET_FRP_TOKEN_FILE",
                      "is set together with SECRET_FRP_TOKEN: give one of them");
     if (env->n_servers > 1)
         problem_warn(problems, "FRP_SERVER",
                      "%zu servers are named; for now only the first is served (%s, port %u)",
                      env->n_servers, env->servers[0].host, env->servers[0].port);
-}
-
-/* ---- the gateway's part ---------------------------------------------------------------------- */
-
-static const struct {
-    const char *flag;
-    const char *variable;
-} gateway_flags[] = {
-    {"listen", "GATEWAY_LISTEN"},        {"listen-poc", "GATEWAY_LISTEN_POC"},
-    {"management", "MLNODE_MANAGEMENT"}, {"inference", "MLNODE_INFERENCE"},
-    {"policy", "GATEWAY_POLICY"},        {"engine-direct", "ENGINE_DIRECT"},
-    {"engine-ports", "ENGINE_PORTS"},    {"memory-limit", "MEMORY_LIMIT"},
-    {"log-level", "LOG_LEVEL"},
-};
-enum { GATEWAY_FLAGS = sizeof(gateway_flags) / sizeof(gateway_flags[0]) };
-
-static const struct field *field_of(const char *variable)
-{
-    const struct field *f = env_fields;
-
-    while (strcmp(f->name, variable) != 0)
-        f++;
-    return f;
-}
-
-static void check_engine_ports(const struct env_config *env, struct problems *problems)
-{
-    const struct field *f = field_of("ENGINE_PORTS");
-
-    if (env->engine_last_port - env->engine_first_port >= ENV_ENGINES_MAX)
-        problem_add(problems, f->name, NULL, f->rule, f->example);
-}
-
-int env_gateway_load(char *const *environ_list, struct env_config *out, struct problems *problems)
-{
-    size_t before = problems->errors;
-
-    memset(out, 0, sizeof(*out));
-    for (size_t i = 0; i < GATEWAY_FLAGS; i++) {
-        const struct field *f = field_of(gateway_flags[i].variable);
-
-        check_field(f, given(environ_list, f->name), out, problems);
-    }
-    check_engine_ports(out, problems);
-    if (problems->errors == before)
-        return 0;
-    env_free(out);
-    return ERR_SYNTAX;
-}
-
-bool env_gateway_set(struct env_config *env, const char *flag, const char *value,
-                     struct problems *problems)
-{
-    for (size_t i = 0; i < GATEWAY_FLAGS; i++) {
-        char where[32];
-
-        if (strcmp(gateway_flags[i].flag, flag) != 0)
-            continue;
-        snprintf(where, sizeof(where), "--%s", flag);
-        if (field_set(field_of(gateway_flags[i].variable), env, value, where, problems))
-            check_engine_ports(env, problems);
-        return true;
-    }
-    return false;
-}
-
-void env_gateway_help(FILE *out, bool colour)
-{
-    fputs("usage: mlgate gateway [FLAGS]\n\nThe HTTP gateway alone, in front of one MLNode. Each "
-          "flag stands for a variable (mlgate help\nenv), which counts where the flag is not "
-          "given.\n\n",
-          out);
-    for (size_t i = 0; i < GATEWAY_FLAGS; i++) {
-        const struct field *f = field_of(gateway_flags[i].variable);
-
-        fprintf(out, "  %s--%s VALUE%s  (%s, default %s)\n      %s\n", colour ? "\033[1m" : "",
-                gateway_flags[i].flag, colour ? "\033[0m" : "", f->name, f->fallback, f->help);
-    }
-    fputs("  -h, --help\n      this text\n", out);
 }
 
 int env_load(char *const *environ_list, struct env_config *out, struct problems *problems)
@@ -348,10 +271,10 @@ int env_load(char *const *environ_list, struct env_config *out, struct problems 
         const struct field *f = &env_fields[i];
 
         if (!token_by_file(environ_list, f))
-            check_field(f, given(environ_list, f->name), out, problems);
+            env_check_field(f, env_given(environ_list, f->name), out, problems);
     }
     check_together(environ_list, out, problems);
-    check_engine_ports(out, problems);
+    env_gateway_check(out, problems);
     if (problems->errors != before) {
         env_free(out);
         return ERR_SYNTAX;
@@ -384,101 +307,6 @@ void env_free(struct env_config *env)
     mem_free(env->gateway_listen.host);
     mem_free(env->gateway_listen_poc.host);
     memset(env, 0, sizeof(*env));
-}
-
-/* ---- the tunnel's part ------------------------------------------------------------------------
- */
-
-static char *copy(const char *text)
-{
-    return text ? mem_strdup(text) : NULL;
-}
-
-static void copy_tls(const struct env_config *env, struct tls_client_config *tls)
-{
-    tls->enable = true;
-    tls->ca_file = copy(env->frp_tls_ca_file);
-    tls->pins = mem_array(NULL, env->n_frp_tls_pins, sizeof(*tls->pins));
-    tls->n_pins = env->n_frp_tls_pins;
-    for (size_t i = 0; i < tls->n_pins; i++)
-        tls->pins[i] = mem_strdup(env->frp_tls_pins[i]);
-}
-
-static void copy_servers(const struct env_config *env, struct client_config *out)
-{
-    out->servers = mem_array(NULL, env->n_servers, sizeof(*out->servers));
-    out->n_servers = env->n_servers;
-    for (size_t i = 0; i < env->n_servers; i++)
-        out->servers[i] = (struct server_addr){.host = mem_strdup(env->servers[i].host),
-                                               .port = env->servers[i].port};
-}
-
-static struct proxy_config proxy(const struct env_config *env, const char *role, unsigned first,
-                                 const struct server_addr *local)
-{
-    enum { PER_LEADING_DIGIT = 10000 };
-
-    return (struct proxy_config){
-        .name = mem_printf("client-mlnode-%s-%s", env->client_id, role),
-        .local_ip = mem_strdup(local->host),
-        .local_port = local->port,
-        .remote_port = (uint16_t)(first * PER_LEADING_DIGIT + env->client_id_number),
-    };
-}
-
-void env_client_config(const struct env_config *env, struct client_config *out)
-{
-    enum { PROXIES = 2, POOL = 5 };
-
-    *out = (struct client_config){
-        .token = mem_strdup(env->token),
-        .user = mem_strdup(""),
-        .pool_count = POOL,
-        .heartbeat_interval_s = -1,
-        .heartbeat_timeout_s = -1,
-        .mux_keepalive_s = 30,
-        .dial_timeout_s = 10,
-        .fate_shared = true,
-        .run_id_file = mem_printf("%s/run_id", env->frp_config_dir),
-        .dead_after_s = env->frp_dead_after_s,
-        .memory_limit = env->memory_limit,
-        .log_level = env->log_level,
-    };
-    copy_servers(env, out);
-    copy_tls(env, &out->tls);
-    out->proxies = mem_array(NULL, PROXIES, sizeof(*out->proxies));
-    out->n_proxies = PROXIES;
-    out->proxies[0] = proxy(env, "inference", 1, &env->gateway_listen);
-    out->proxies[1] = proxy(env, "poc", 2, &env->gateway_listen_poc);
-}
-
-bool env_client_overrides(char *const *environ_list, struct client_config *cfg,
-                          struct problems *problems)
-{
-    static const struct {
-        const char *name;
-        size_t offset;
-        size_t count_offset;
-    } moved[] = {
-        {"FRP_TLS_PIN", offsetof(struct client_config, tls.pins),
-         offsetof(struct client_config, tls.n_pins)},
-        {"FRP_DEAD_AFTER", offsetof(struct client_config, dead_after_s), 0},
-        {"MEMORY_LIMIT", offsetof(struct client_config, memory_limit), 0},
-    };
-    size_t before = problems->errors;
-
-    for (size_t i = 0; i < env_n_fields; i++)
-        for (size_t k = 0; k < sizeof(moved) / sizeof(moved[0]); k++) {
-            struct field f = env_fields[i];
-            const char *value = given(environ_list, f.name);
-
-            if (strcmp(f.name, moved[k].name) != 0 || value == NULL)
-                continue;
-            f.offset = moved[k].offset;
-            f.count_offset = moved[k].count_offset;
-            check_field(&f, value, cfg, problems);
-        }
-    return problems->errors == before;
 }
 
 static void help_field(const struct field *f, FILE *out, bool colour)

@@ -64,19 +64,18 @@ int env_load(char *const *environ_list, struct env_config *out, struct problems 
 /* Overwrites the token. */
 void env_free(struct env_config *env);
 
-/* The part of it that a gateway alone reads, for `mlgate gateway`: variables first, then what
- * env_gateway_set is given. Otherwise as env_load. */
-int env_gateway_load(char *const *environ_list, struct env_config *out, struct problems *problems);
-/* The flag `--flag` of `mlgate gateway`, which stands for one of those variables; false when there
- * is no such flag. A bad value is a problem. */
-bool env_gateway_set(struct env_config *env, const char *flag, const char *value,
-                     struct problems *problems);
+/* The part of it that a gateway alone reads, for `mlgate gateway`. `words` (ends with NULL) are its
+ * flags, "--listen VALUE" or "--listen=VALUE", each of which stands for a variable that is then not
+ * looked at. *stray is the first word that is no flag or lacks its value, else NULL; it is one of
+ * `words`. Otherwise as env_load. */
+int env_gateway_load(char *const *environ_list, char *const *words, struct env_config *out,
+                     const char **stray, struct problems *problems);
 /* The flags in words. */
 void env_gateway_help(FILE *out, bool colour);
 
 /* The tunnel that the contract asks for: remote 1{CLIENT_ID} to GATEWAY_LISTEN and 2{CLIENT_ID} to
- * GATEWAY_LISTEN_POC, sharing their fate: what the gateway of the same process serves without a
- * socket, a stock frpc reaches there. *out owns copies of everything. */
+ * GATEWAY_LISTEN_POC, sharing their fate. The gateway of the same process serves both without a
+ * socket; the addresses are for a stock frpc that runs with the file. *out owns copies of all. */
 void env_client_config(const struct env_config *env, struct client_config *out);
 
 /* What of the contract also counts beside an frpc.ini, because frp has no key for it: FRP_TLS_PIN,

@@ -364,7 +364,7 @@ static bool set_port_span(struct setting *s, const char *text)
 
     if (!value_port_ranges(text, &range, &count))
         return false;
-    good = count == 1;
+    good = count == 1 && (int64_t)range->last - range->first < s->field->max;
     if (good) {
         *first = range->first;
         *last = range->last;

@@ -35,7 +35,7 @@ enum field_kind {
     FIELD_ANY,        /* char *: anything up to max bytes, as it stands */
     FIELD_CLIENT_ID,  /* char[5] */
     FIELD_CHOICE,     /* int: which of the words of `choices` */
-    FIELD_PORT_SPAN,  /* uint16_t at offset and at count_offset: first and last */
+    FIELD_PORT_SPAN, /* uint16_t at offset and at count_offset: first and last, at most max ports */
 };
 
 struct field {

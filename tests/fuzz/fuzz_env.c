@@ -1,7 +1,8 @@
-/* The environment: the input is a list of "NAME=value" with NULs between them, in front of a valid
- * one (the first of two counts). Beyond not crashing: the answer agrees with the problems, what is
- * taken is in range, the tunnel it asks for can be written for frpc and read back with the same
- * token, and nothing that is said contains the token or anything but printable ASCII. */
+/* The environment and the gateway's flags: the input is a list of "NAME=value" with NULs between
+ * them, in front of a valid one (the first of two counts), and once more as words of a command
+ * line. Beyond not crashing: the answer agrees with the problems, what is taken is in range, the
+ * tunnel it asks for can be written for frpc and read back with the same token, and nothing that is
+ * said contains the token or anything but printable ASCII. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -73,6 +74,19 @@ static void check_said(char *const *list, const struct problems *problems)
     free(text);
 }
 
+static void check_gateway_part(const struct env_config *env)
+{
+    CHECK(env->memory_limit >= (size_t)16 << 20);
+    CHECK(env->gateway_listen.host[0] && env->gateway_listen.port);
+    CHECK(env->gateway_listen_poc.host[0] && env->gateway_listen_poc.port);
+    CHECK(strcmp(env->gateway_listen.host, env->gateway_listen_poc.host) != 0 ||
+          env->gateway_listen.port != env->gateway_listen_poc.port);
+    CHECK(env->gateway_policy >= 0 && env->gateway_policy <= 2);
+    CHECK(env->engine_direct == 0 || env->engine_direct == 1);
+    CHECK(env->engine_first_port >= 1 && env->engine_first_port <= env->engine_last_port);
+    CHECK(env->engine_last_port - env->engine_first_port < ENV_ENGINES_MAX);
+}
+
 static void check_env(const struct env_config *env)
 {
     CHECK(env->api_node.host[0] && env->api_node.port);
@@ -83,7 +97,7 @@ static void check_env(const struct env_config *env)
     CHECK(env->frp_config_dir[0] == '/' && env->hf_home[0] == '/' && env->log_dir[0] == '/');
     CHECK(env->host_uid >= 0 && env->host_gid >= 0);
     CHECK(env->frp_dead_after_s >= 5 && env->frp_dead_after_s <= 600);
-    CHECK(env->memory_limit >= (size_t)16 << 20);
+    check_gateway_part(env);
 }
 
 static void check_tunnel(const struct env_config *env)
@@ -132,6 +146,26 @@ static void fuzz_client(char *const *list)
     problems_free(&problems);
 }
 
+static void fuzz_gateway(char *const *words)
+{
+    static char *const nothing[] = {NULL};
+    struct env_config env;
+    struct problems problems;
+    const char *stray;
+    int code;
+
+    problems_init(&problems);
+    code = env_gateway_load(nothing, words, &env, &stray, &problems);
+    CHECK((code == 0) == (problems.errors == 0 && stray == NULL));
+    if (code == 0)
+        check_gateway_part(&env);
+    else
+        CHECK(env.gateway_listen.host == NULL);
+    check_said(words, &problems);
+    env_free(&env);
+    problems_free(&problems);
+}
+
 static void fuzz_server(char *const *list)
 {
     struct server_config cfg;
@@ -155,6 +189,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *base[4];
     size_t n = split(text, size, list);
 
+    list[n] = NULL;
+    fuzz_gateway(list);
     for (size_t i = 0; i < 4; i++)
         list[n++] = base[i] = mem_strdup(valid[i]);
     list[n] = NULL;

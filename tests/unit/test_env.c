@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "env_fixture.h"
+#include "gateway/policy.h"
 
 #define PIN_A "r/mIkG3eEpVdm+u/ko/cwxzOMo1bk4TyHIlByibiA5E="
 #define PIN_B "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -47,6 +48,14 @@ static void test_defaults(void **state)
     assert_string_equal(e->mlnode_management.host, "127.0.0.1");
     assert_int_equal(e->mlnode_management.port, 8080);
     assert_int_equal(e->mlnode_inference.port, 5000);
+    assert_string_equal(e->gateway_listen.host, "127.0.0.1");
+    assert_int_equal(e->gateway_listen.port, 8081);
+    assert_string_equal(e->gateway_listen_poc.host, "127.0.0.1");
+    assert_int_equal(e->gateway_listen_poc.port, 5050);
+    assert_int_equal(e->gateway_policy, POLICY_GUARD);
+    assert_int_equal(e->engine_direct, 0);
+    assert_int_equal(e->engine_first_port, 5001);
+    assert_int_equal(e->engine_last_port, 5128);
     fixture_free(&f);
 }
 
@@ -245,6 +254,53 @@ static const struct {
     {"MLNODE_INFERENCE", "[::1]:5000", true},
     {"MLNODE_INFERENCE", "::1:5000", false},
     {"SECRET_FRP_TOKEN", "", false},
+
+    {"GATEWAY_LISTEN", "127.0.0.1:1", true},
+    {"GATEWAY_LISTEN", "[::1]:65535", true},
+    {"GATEWAY_LISTEN", "", true},
+    {"GATEWAY_LISTEN", "127.0.0.1", false},
+    {"GATEWAY_LISTEN", "127.0.0.1:0", false},
+    {"GATEWAY_LISTEN", "localhost:8081", false},
+    {"GATEWAY_LISTEN_POC", "127.0.0.1:5051", true},
+    {"GATEWAY_LISTEN_POC", "", true},
+    {"GATEWAY_LISTEN_POC", "5050", false},
+    {"GATEWAY_LISTEN_POC", "127.0.0.1:65536", false},
+    {"GATEWAY_LISTEN_POC", "127.0.0.1:8081", false}, /* GATEWAY_LISTEN's default */
+    {"GATEWAY_POLICY", "guard", true},
+    {"GATEWAY_POLICY", "Strict", true},
+    {"GATEWAY_POLICY", "OPEN", true},
+    {"GATEWAY_POLICY", "", true},
+    {"GATEWAY_POLICY", "guar", false},
+    {"GATEWAY_POLICY", "guards", false},
+    {"GATEWAY_POLICY", "guard|strict", false},
+    {"GATEWAY_POLICY", "|", false},
+    {"GATEWAY_POLICY", " guard", false},
+    {"GATEWAY_POLICY", "0", false},
+    {"ENGINE_DIRECT", "auto", true},
+    {"ENGINE_DIRECT", "OFF", true},
+    {"ENGINE_DIRECT", "", true},
+    {"ENGINE_DIRECT", "on", false},
+    {"ENGINE_DIRECT", "autooff", false},
+    {"ENGINE_PORTS", "5001-5128", true},
+    {"ENGINE_PORTS", "65408-65535", true},
+    {"ENGINE_PORTS", "1-128", true},
+    {"ENGINE_PORTS", "5001", true},
+    {"ENGINE_PORTS", "", true},
+    {"ENGINE_PORTS", "5001-5129", false},
+    {"ENGINE_PORTS", "1-65535", false},
+    {"ENGINE_PORTS", "5128-5001", false},
+    {"ENGINE_PORTS", "0-5", false},
+    {"ENGINE_PORTS", "65535-65536", false},
+    {"ENGINE_PORTS", "5001-", false},
+    {"ENGINE_PORTS", "-5001", false},
+    {"ENGINE_PORTS", "5001,5002", false},
+    {"ENGINE_PORTS", "5001-5002,", false},
+    {"ENGINE_PORTS", "05001-5002", false},
+    {"MLNODE_MANAGEMENT", "127.0.0.1:8081", false}, /* the gateway's own */
+    {"MLNODE_MANAGEMENT", "localhost:5050", false},
+    {"MLNODE_INFERENCE", "[::1]:8081", false},
+    {"MLNODE_INFERENCE", "0.0.0.0:8081", false},
+    {"MLNODE_INFERENCE", "10.0.0.1:8081", true},
 };
 
 static void test_values(void **state)
@@ -299,6 +355,9 @@ static void test_parsed_values(void **state)
     set_line(&f, "MEMORY_LIMIT", "1GiB");
     set_line(&f, "FRP_TLS_PIN", PIN_A ", " PIN_B);
     set_line(&f, "HF_HOME", "");
+    set_line(&f, "GATEWAY_POLICY", "open");
+    set_line(&f, "ENGINE_DIRECT", "off");
+    set_line(&f, "ENGINE_PORTS", "6000");
     assert_int_equal(env_load(f.list, &f.env, &f.problems), 0);
     assert_string_equal(f.env.api_node.host, "2001:db8::1");
     assert_int_equal(f.env.n_servers, 2);
@@ -311,6 +370,10 @@ static void test_parsed_values(void **state)
     assert_int_equal(f.env.n_frp_tls_pins, 2);
     assert_string_equal(f.env.frp_tls_pins[1], PIN_B);
     assert_string_equal(f.env.hf_home, "/data/hf-cache");
+    assert_int_equal(f.env.gateway_policy, POLICY_OPEN);
+    assert_int_equal(f.env.engine_direct, 1);
+    assert_int_equal(f.env.engine_first_port, 6000);
+    assert_int_equal(f.env.engine_last_port, 6000);
     /* The list is understood, and what is not served yet is said in one line. */
     assert_int_equal(f.problems.count, 1);
     assert_true(f.problems.items[0].warning);
@@ -425,7 +488,9 @@ static void test_client_config(void **state)
     set_line(&f, "FRP_TLS_PIN", PIN_A);
     set_line(&f, "FRP_TLS_CA_FILE", "/ca.pem");
     set_line(&f, "FRP_DEAD_AFTER", "45");
-    set_line(&f, "MLNODE_INFERENCE", "[::1]:5001");
+    set_line(&f, "MLNODE_INFERENCE", "10.0.0.1:5000");
+    set_line(&f, "GATEWAY_LISTEN", "127.0.0.2:7081");
+    set_line(&f, "GATEWAY_LISTEN_POC", "[::1]:7050");
     assert_int_equal(env_load(f.list, &f.env, &f.problems), 0);
     env_client_config(&f.env, &cfg);
     assert_string_equal(cfg.servers[0].host, "frp.example.org");
@@ -443,13 +508,144 @@ static void test_client_config(void **state)
     assert_non_null(strstr(cfg.proxies[1].name, "9999"));
     assert_string_not_equal(cfg.proxies[0].name, cfg.proxies[1].name);
     assert_int_equal(cfg.proxies[0].remote_port, 19999);
-    assert_int_equal(cfg.proxies[0].local_port, 8080);
-    assert_string_equal(cfg.proxies[0].local_ip, "127.0.0.1");
+    assert_int_equal(cfg.proxies[0].local_port, 7081);
+    assert_string_equal(cfg.proxies[0].local_ip, "127.0.0.2");
     assert_int_equal(cfg.proxies[1].remote_port, 29999);
-    assert_int_equal(cfg.proxies[1].local_port, 5001);
+    assert_int_equal(cfg.proxies[1].local_port, 7050);
     assert_string_equal(cfg.proxies[1].local_ip, "::1");
     client_config_free(&cfg);
     fixture_free(&f);
+}
+
+/* A listener on every address is reached from the machine itself, and said to be dangerous. */
+static void test_listener_on_every_address(void **state)
+{
+    struct client_config cfg;
+    struct fixture f;
+
+    fixture_init(&f);
+    set_line(&f, "GATEWAY_LISTEN", ":8081");
+    set_line(&f, "GATEWAY_LISTEN_POC", "[::]:5050");
+    assert_int_equal(env_load(f.list, &f.env, &f.problems), 0);
+    assert_int_equal(f.problems.errors, 0);
+    assert_true(problems_find(&f.problems, "GATEWAY_LISTEN")->warning);
+    assert_true(problems_find(&f.problems, "GATEWAY_LISTEN_POC")->warning);
+    env_client_config(&f.env, &cfg);
+    assert_string_equal(cfg.proxies[0].local_ip, "127.0.0.1");
+    assert_string_equal(cfg.proxies[1].local_ip, "::1");
+    client_config_free(&cfg);
+    fixture_free(&f);
+}
+
+/* ---- the gateway alone ----------------------------------------------------------------------- */
+
+enum { WORDS_MAX = 8 };
+
+/* variables ("" are left out), flags, the word that is no flag, how many problems */
+static const struct {
+    const char *lines[2];
+    const char *words[WORDS_MAX];
+    const char *stray;
+    size_t errors;
+} gateways[] = {
+    {{""}, {NULL}, NULL, 0},
+    {{""}, {"--listen", "127.0.0.1:1"}, NULL, 0},
+    {{""}, {"--listen=127.0.0.1:1", "--listen-poc=127.0.0.1:2", "--policy", "open"}, NULL, 0},
+    {{""}, {"--memory-limit=16M", "--log-level=trace", "--engine-direct=off"}, NULL, 0},
+    {{""}, {"--management=h:1", "--inference=h:2", "--engine-ports=1-128"}, NULL, 0},
+    {{""}, {"--listen"}, "--listen", 0},
+    {{""}, {"--policy", "open", "--listen"}, "--listen", 0},
+    {{""}, {"word"}, "word", 0},
+    {{""}, {""}, "", 0},
+    {{""}, {"--"}, "--", 0},
+    {{""}, {"--=x"}, "--=x", 0},
+    {{""}, {"-listen", "127.0.0.1:1"}, "-listen", 0},
+    {{""}, {"--liste", "127.0.0.1:1"}, "--liste", 0},
+    {{""}, {"--listens=127.0.0.1:1"}, "--listens=127.0.0.1:1", 0},
+    {{""}, {"--policy", "open", "more"}, "more", 0},
+    {{""}, {"--policy="}, NULL, 1},
+    {{""}, {"--listen", "--policy", "--policy", "wrong"}, NULL, 2},
+    {{"GATEWAY_POLICY=wrong"}, {NULL}, NULL, 1},
+    {{"GATEWAY_POLICY=wrong"}, {"--policy=open"}, NULL, 0},
+    {{"GATEWAY_POLICY=wrong", "LOG_LEVEL=loud"}, {"--engine-ports=0", "--listen=x"}, NULL, 4},
+    {{"GATEWAY_POLICY="}, {NULL}, NULL, 0},
+    {{"CLIENT_ID=wrong", "API_NODE=wrong"}, {NULL}, NULL, 0}, /* the tunnel's */
+    {{"GATEWAY_LISTEN=127.0.0.1:5050"}, {NULL}, NULL, 1},
+    {{"GATEWAY_LISTEN=127.0.0.1:8080"}, {NULL}, NULL, 1},
+    {{"GATEWAY_LISTEN_POC=127.0.0.1:5000"}, {NULL}, NULL, 1},
+    {{"GATEWAY_LISTEN=127.0.0.1:5050"}, {"--listen-poc=127.0.0.1:5051"}, NULL, 0},
+    {{""}, {"--inference=127.0.0.1:8081", "--management=127.0.0.1:5050"}, NULL, 2},
+};
+
+static void test_gateway_alone(void **state)
+{
+    for (size_t i = 0; i < COUNT(gateways); i++) {
+        char *list[3] = {NULL};
+        char *words[WORDS_MAX + 1] = {NULL};
+        size_t n = 0;
+        struct fixture f = {0};
+        const char *stray;
+        int code;
+
+        for (size_t k = 0; k < 2; k++)
+            if (gateways[i].lines[k] != NULL && gateways[i].lines[k][0] != '\0')
+                list[n++] = mem_strdup(gateways[i].lines[k]);
+        for (size_t k = 0; gateways[i].words[k] != NULL; k++)
+            words[k] = mem_strdup(gateways[i].words[k]);
+        problems_init(&f.problems);
+        code = env_gateway_load(list, words, &f.env, &stray, &f.problems);
+        if ((code == 0) != (gateways[i].stray == NULL && gateways[i].errors == 0) ||
+            f.problems.errors != gateways[i].errors ||
+            (stray != NULL) != (gateways[i].stray != NULL))
+            fail_msg("gateway %zu gives %d, %zu problems, stray %s", i, code, f.problems.errors,
+                     stray ? stray : "none");
+        if (stray != NULL)
+            assert_string_equal(stray, gateways[i].stray);
+        if (code != 0)
+            assert_null(f.env.gateway_listen.host);
+        for (size_t k = 0; k < n; k++)
+            mem_free(list[k]);
+        for (size_t k = 0; words[k] != NULL; k++)
+            mem_free(words[k]);
+        fixture_free(&f);
+    }
+}
+
+static void test_gateway_flags_win(void **state)
+{
+    char *list[] = {"GATEWAY_POLICY=open", "ENGINE_PORTS=6000-6001", "GATEWAY_LISTEN=[::1]:7000",
+                    NULL};
+    char *words[] = {"--policy", "open", "--policy=strict", "--listen-poc", "127.0.0.1:7001", NULL};
+    struct fixture f = {0};
+    const char *stray;
+
+    problems_init(&f.problems);
+    assert_int_equal(env_gateway_load(list, words, &f.env, &stray, &f.problems), 0);
+    assert_int_equal(f.env.gateway_policy, POLICY_STRICT);
+    assert_int_equal(f.env.engine_first_port, 6000);
+    assert_int_equal(f.env.engine_last_port, 6001);
+    assert_string_equal(f.env.gateway_listen.host, "::1");
+    assert_int_equal(f.env.gateway_listen_poc.port, 7001);
+    assert_int_equal(f.env.memory_limit, (size_t)256 << 20);
+    fixture_free(&f);
+}
+
+static void test_gateway_help(void **state)
+{
+    static const char *const variables[] = {
+        "GATEWAY_LISTEN.",   "GATEWAY_LISTEN_POC.", "MLNODE_MANAGEMENT.",
+        "MLNODE_INFERENCE.", "GATEWAY_POLICY.",     "ENGINE_DIRECT.",
+        "ENGINE_PORTS.",     "MEMORY_LIMIT.",       "LOG_LEVEL."};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    env_gateway_help(out, false);
+    fclose(out);
+    for (size_t i = 0; i < COUNT(variables); i++)
+        assert_non_null(strstr(text, variables[i]));
+    assert_null(strchr(text, '\x1b'));
+    free(text);
 }
 
 static void test_overrides(void **state)
@@ -517,6 +713,10 @@ int main(void)
         cmocka_unit_test(test_problems_are_bounded),
         cmocka_unit_test(test_first_of_two_counts),
         cmocka_unit_test(test_client_config),
+        cmocka_unit_test(test_listener_on_every_address),
+        cmocka_unit_test(test_gateway_alone),
+        cmocka_unit_test(test_gateway_flags_win),
+        cmocka_unit_test(test_gateway_help),
         cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_examples_are_valid),

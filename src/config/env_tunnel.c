@@ -1,0 +1,107 @@
+/* The tunnel that the environment contract asks for. */
+#include <stddef.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "config/env_internal.h"
+#include "config/problem.h"
+
+static char *copy(const char *text)
+{
+    return text ? mem_strdup(text) : NULL;
+}
+
+static void copy_tls(const struct env_config *env, struct tls_client_config *tls)
+{
+    tls->enable = true;
+    tls->ca_file = copy(env->frp_tls_ca_file);
+    tls->pins = mem_array(NULL, env->n_frp_tls_pins, sizeof(*tls->pins));
+    tls->n_pins = env->n_frp_tls_pins;
+    for (size_t i = 0; i < tls->n_pins; i++)
+        tls->pins[i] = mem_strdup(env->frp_tls_pins[i]);
+}
+
+static void copy_servers(const struct env_config *env, struct client_config *out)
+{
+    out->servers = mem_array(NULL, env->n_servers, sizeof(*out->servers));
+    out->n_servers = env->n_servers;
+    for (size_t i = 0; i < env->n_servers; i++)
+        out->servers[i] = (struct server_addr){.host = mem_strdup(env->servers[i].host),
+                                               .port = env->servers[i].port};
+}
+
+/* What a local client dials to reach a listener on that address. */
+static const char *dialled(const char *host)
+{
+    if (strcmp(host, "0.0.0.0") == 0)
+        return "127.0.0.1";
+    return strcmp(host, "::") == 0 ? "::1" : host;
+}
+
+static struct proxy_config proxy(const struct env_config *env, const char *role, unsigned first,
+                                 const struct server_addr *local)
+{
+    enum { PER_LEADING_DIGIT = 10000 };
+
+    return (struct proxy_config){
+        .name = mem_printf("client-mlnode-%s-%s", env->client_id, role),
+        .local_ip = mem_strdup(dialled(local->host)),
+        .local_port = local->port,
+        .remote_port = (uint16_t)(first * PER_LEADING_DIGIT + env->client_id_number),
+    };
+}
+
+void env_client_config(const struct env_config *env, struct client_config *out)
+{
+    enum { PROXIES = 2, POOL = 5 };
+
+    *out = (struct client_config){
+        .token = mem_strdup(env->token),
+        .user = mem_strdup(""),
+        .pool_count = POOL,
+        .heartbeat_interval_s = -1,
+        .heartbeat_timeout_s = -1,
+        .mux_keepalive_s = 30,
+        .dial_timeout_s = 10,
+        .fate_shared = true,
+        .run_id_file = mem_printf("%s/run_id", env->frp_config_dir),
+        .dead_after_s = env->frp_dead_after_s,
+        .memory_limit = env->memory_limit,
+        .log_level = env->log_level,
+    };
+    copy_servers(env, out);
+    copy_tls(env, &out->tls);
+    out->proxies = mem_array(NULL, PROXIES, sizeof(*out->proxies));
+    out->n_proxies = PROXIES;
+    out->proxies[0] = proxy(env, "inference", 1, &env->gateway_listen);
+    out->proxies[1] = proxy(env, "poc", 2, &env->gateway_listen_poc);
+}
+
+bool env_client_overrides(char *const *environ_list, struct client_config *cfg,
+                          struct problems *problems)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+        size_t count_offset;
+    } moved[] = {
+        {"FRP_TLS_PIN", offsetof(struct client_config, tls.pins),
+         offsetof(struct client_config, tls.n_pins)},
+        {"FRP_DEAD_AFTER", offsetof(struct client_config, dead_after_s), 0},
+        {"MEMORY_LIMIT", offsetof(struct client_config, memory_limit), 0},
+    };
+    size_t before = problems->errors;
+
+    for (size_t i = 0; i < env_n_fields; i++)
+        for (size_t k = 0; k < sizeof(moved) / sizeof(moved[0]); k++) {
+            struct field f = env_fields[i];
+            const char *value = env_given(environ_list, f.name);
+
+            if (strcmp(f.name, moved[k].name) != 0 || value == NULL)
+                continue;
+            f.offset = moved[k].offset;
+            f.count_offset = moved[k].count_offset;
+            env_check_field(&f, value, cfg, problems);
+        }
+    return problems->errors == before;
+}
