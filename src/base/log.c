@@ -10,10 +10,16 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Longer lines are cut: what an operator needs fits, and one write(2) keeps lines whole in a pipe.
+ */
+enum { LINE_MAX_BYTES = 2048 };
+
 struct log {
     int fd;
     const char *tag;
     enum log_level level;
+    time_t second; /* what `stamp` says */
+    char stamp[24];
 };
 
 static const char *const level_names[] = {"trace", "debug", "info", "warn", "error"};
@@ -39,19 +45,27 @@ void log_free(struct log *log)
     mem_free(log);
 }
 
-static size_t line_head(char *line, size_t size, const struct log *log, enum log_level level)
+/* Local time is asked for once a second: a busy gateway writes thousands of lines in one. */
+static void set_stamp(struct log *log, time_t second)
+{
+    struct tm local;
+
+    localtime_r(&second, &local);
+    strftime(log->stamp, sizeof(log->stamp), "%Y-%m-%d %H:%M:%S", &local);
+    log->second = second;
+}
+
+static size_t line_head(char out[LOG_HEAD_MAX], struct log *log, enum log_level level)
 {
     struct timespec now;
-    struct tm local;
-    size_t used;
-    int added;
+    int used;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    localtime_r(&now.tv_sec, &local);
-    used = strftime(line, size, "%Y-%m-%d %H:%M:%S", &local);
-    added = snprintf(line + used, size - used, ".%03ld [%c] [%s] ", now.tv_nsec / 1000000,
-                     level_letters[level], log->tag);
-    return used + (size_t)(added > 0 ? added : 0);
+    if (now.tv_sec != log->second)
+        set_stamp(log, now.tv_sec);
+    used = snprintf(out, LOG_HEAD_MAX, "%s.%03ld [%c] [%s] ", log->stamp, now.tv_nsec / 1000000,
+                    level_letters[level], log->tag);
+    return used < LOG_HEAD_MAX ? (size_t)used : LOG_HEAD_MAX - 1;
 }
 
 static void put_all(int fd, const char *data, size_t len)
@@ -73,46 +87,30 @@ static bool wanted(const struct log *log, enum log_level level)
     return log != NULL && level >= log->level && level < LOG_SILENT;
 }
 
-/* Longer lines are cut: what an operator needs fits, and one write(2) keeps lines whole in a pipe.
- */
-static size_t form_line(char out[LOG_LINE_MAX], const struct log *log, enum log_level level,
-                        const char *format, va_list args)
-{
-    size_t used = line_head(out, LOG_LINE_MAX, log, level);
-    int added = vsnprintf(out + used, LOG_LINE_MAX - used - 1, format, args);
-
-    if (added > 0)
-        used += (size_t)added;
-    if (used > LOG_LINE_MAX - 2)
-        used = LOG_LINE_MAX - 2;
-    out[used++] = '\n';
-    return used;
-}
-
 void log_write(struct log *log, enum log_level level, const char *format, ...)
 {
-    char line[LOG_LINE_MAX];
+    char line[LINE_MAX_BYTES];
     va_list args;
+    size_t used;
+    int added;
 
     if (!wanted(log, level))
         return;
+    used = line_head(line, log, level);
     va_start(args, format);
-    put_all(log->fd, line, form_line(line, log, level, format, args));
+    added = vsnprintf(line + used, sizeof(line) - used - 1, format, args);
     va_end(args);
+    if (added > 0)
+        used += (size_t)added;
+    if (used > sizeof(line) - 2)
+        used = sizeof(line) - 2;
+    line[used++] = '\n';
+    put_all(log->fd, line, used);
 }
 
-size_t log_format(const struct log *log, enum log_level level, char *out, size_t size,
-                  const char *format, ...)
+size_t log_head(struct log *log, enum log_level level, char out[LOG_HEAD_MAX])
 {
-    va_list args;
-    size_t used;
-
-    if (!wanted(log, level) || size < LOG_LINE_MAX)
-        return 0;
-    va_start(args, format);
-    used = form_line(out, log, level, format, args);
-    va_end(args);
-    return used;
+    return wanted(log, level) ? line_head(out, log, level) : 0;
 }
 
 void log_put(const struct log *log, const char *lines, size_t len)

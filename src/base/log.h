@@ -28,12 +28,11 @@ struct log *log_child(const struct log *log, const char *tag);
 void log_write(struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* For many lines at a time: formats one whole line into `out`, cut where a written one would be;
- * returns its length, 0 when the level is below the log's or `size` is less than
- * LOG_LINE_MAX. log_put writes lines that were formed so. */
-enum { LOG_LINE_MAX = 2048 };
-size_t log_format(const struct log *log, enum log_level level, char *out, size_t size,
-                  const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* For whoever writes many lines at a time: the beginning of one, up to where its text goes (at most
+ * LOG_HEAD_MAX bytes, not terminated). 0: a line of this level is not wanted. log_put writes whole
+ * lines that begin so and end with a newline. */
+enum { LOG_HEAD_MAX = 80 };
+size_t log_head(struct log *log, enum log_level level, char out[LOG_HEAD_MAX]);
 void log_put(const struct log *log, const char *lines, size_t len);
 
 #define log_debug(log, ...) log_write((log), LOG_DEBUG, __VA_ARGS__)

@@ -19,6 +19,21 @@ bool text_uint(const char *text, size_t len, uint64_t max, uint64_t *out)
     return true;
 }
 
+size_t text_put_uint(char *out, uint64_t value)
+{
+    char digits[TEXT_UINT_MAX];
+    size_t n = 0;
+    size_t len;
+
+    do {
+        digits[n++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    for (len = 0; n > 0; len++)
+        out[len] = digits[--n];
+    return len;
+}
+
 void text_hex(char *out, const uint8_t *data, size_t len)
 {
     static const char digits[] = "0123456789abcdef";

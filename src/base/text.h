@@ -9,6 +9,9 @@
 /* Plain decimal digits only ("0", "007" is 7): no sign, no blanks, no overflow past `max`.
  * false and *out untouched otherwise. */
 bool text_uint(const char *text, size_t len, uint64_t max, uint64_t *out);
+/* `value` in decimal into out (at most TEXT_UINT_MAX bytes, not terminated); returns the length. */
+enum { TEXT_UINT_MAX = 20 };
+size_t text_put_uint(char *out, uint64_t value);
 /* Lower-case hex of `len` bytes into out[2*len+1]. */
 void text_hex(char *out, const uint8_t *data, size_t len);
 /* Compares in time that depends on the lengths only. */

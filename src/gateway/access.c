@@ -1,17 +1,75 @@
 #include "gateway/internal.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
-enum { MS = 1000 };
+#include "base/text.h"
 
-static const char *upstream_text(const struct exchange *x, char out[80])
+/* A host of the longest legal name (253), an address (PEER_MAX), a line (LINE_MAX_BYTES), numbers.
+ */
+enum { ACCESS_LINE_MAX = 1024 };
+
+/* Formed by hand: printf would be the most expensive part of a small request. */
+struct line {
+    char *at;
+    size_t len;
+};
+
+static void put(struct line *l, const char *text)
 {
-    if (x->up != NULL)
-        snprintf(out, 80, "%s:%u", x->up->pool->at.host, x->up->pool->at.port);
-    else
-        snprintf(out, 80, "-");
-    return out;
+    size_t n = strlen(text);
+
+    memcpy(l->at + l->len, text, n);
+    l->len += n;
+}
+
+static void put_uint(struct line *l, uint64_t value)
+{
+    l->len += text_put_uint(l->at + l->len, value);
+}
+
+/* Microseconds as milliseconds with three places. */
+static void put_ms(struct line *l, uint64_t us)
+{
+    unsigned rest = (unsigned)(us % 1000);
+    const char places[] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
+                           (char)('0' + rest % 10), '\0'};
+
+    put_uint(l, us / 1000);
+    put(l, places);
+    put(l, " ms");
+}
+
+static void put_upstream(struct line *l, const struct exchange *x)
+{
+    if (x->up == NULL) {
+        put(l, "-");
+        return;
+    }
+    put(l, x->up->pool->at.host);
+    put(l, ":");
+    put_uint(l, x->up->pool->at.port);
+}
+
+static void put_exchange(struct line *l, const struct exchange *x, uint64_t now)
+{
+    put(l, x->line);
+    put(l, " ");
+    put_uint(l, x->status);
+    put(l, ", ");
+    put_uint(l, x->bytes_out);
+    put(l, " bytes, first ");
+    put_ms(l, (x->first_us ? x->first_us : now) - x->began_us);
+    put(l, ", all ");
+    put_ms(l, now - x->began_us);
+    put(l, ", client ");
+    put(l, x->client ? x->client->peer : "gone");
+    put(l, ":");
+    put_uint(l, x->client ? x->client->peer_port : 0);
+    put(l, ", upstream ");
+    put_upstream(l, x);
+    put(l, ", ");
+    put(l, reason_name(x->why));
+    put(l, "\n");
 }
 
 void access_flush(struct gateway *g)
@@ -31,24 +89,19 @@ void access_init(struct gateway *g)
     net_task_init(&g->access.task, flush_task);
 }
 
-/* One line a request: what was asked, what became of it, how long each part took. */
 void access_log(const struct exchange *x)
 {
     struct gateway *g = x->gw;
     struct access *a = &g->access;
-    const struct downstream *c = x->client;
-    uint64_t now = gateway_now(g);
-    uint64_t first = x->first_us ? x->first_us - x->began_us : now - x->began_us;
-    uint64_t total = now - x->began_us;
-    char upstream[80];
+    struct line l;
 
-    if (sizeof(a->lines) - a->len < LOG_LINE_MAX)
+    if (sizeof(a->lines) - a->len < ACCESS_LINE_MAX)
         access_flush(g);
-    a->len += log_format(g->host->log, LOG_INFO, a->lines + a->len, sizeof(a->lines) - a->len,
-                         "%s %u, %" PRIu64 " bytes, first %" PRIu64 ".%03" PRIu64
-                         " ms, all %" PRIu64 ".%03" PRIu64 " ms, client %s:%u, upstream %s, %s",
-                         x->line, x->status, x->bytes_out, first / MS, first % MS, total / MS,
-                         total % MS, c ? c->peer : "gone", c ? c->peer_port : 0,
-                         upstream_text(x, upstream), reason_name(x->why));
+    l = (struct line){.at = a->lines + a->len};
+    l.len = log_head(g->host->log, LOG_INFO, l.at);
+    if (l.len == 0)
+        return;
+    put_exchange(&l, x, gateway_now(g));
+    a->len += l.len;
     gateway_soon(g, &a->task);
 }

@@ -15,7 +15,7 @@ struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gate
     c->gw = g;
     c->stream = s;
     c->role = role;
-    c->peer = mem_strdup(peer);
+    c->peer = mem_strndup(peer, PEER_MAX);
     c->peer_port = port;
     list_init(&c->wait.node);
     net_task_init(&c->task, run_downstream);

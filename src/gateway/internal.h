@@ -32,6 +32,8 @@ enum {
     ENGINE_TRIES = 3,
     /* Bytes of "METHOD /path" kept for the log. */
     LINE_MAX_BYTES = 160,
+    /* Of a client's address: an IPv6 one has 45 at most; what a server says may be anything. */
+    PEER_MAX = 64,
 };
 
 /* A moment on one of the gateway's lists, whose entries all wait equally long: so each list is

@@ -19,14 +19,14 @@ bool http_is_token_byte(unsigned char c)
     return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
 }
 
-bool http_is_value_byte(unsigned char c)
+/* Bytes up to the next one that is not an ordinary byte of a value. */
+static size_t ordinary(const char *data, size_t len)
 {
-    return c == '\t' || (c >= 0x20 && c != 0x7f);
-}
+    size_t n = 0;
 
-bool http_slice_is(struct http_slice slice, const char *text)
-{
-    return slice.len == strlen(text) && strncasecmp(slice.at, text, slice.len) == 0;
+    while (n < len && http_is_value_byte((unsigned char)data[n]))
+        n++;
+    return n;
 }
 
 /* Looks at every byte once, however the head arrives: finds its end and refuses what no head may
@@ -34,16 +34,18 @@ bool http_slice_is(struct http_slice slice, const char *text)
 static int scan_bytes(const char *data, size_t len, size_t *from, size_t *end,
                       struct http_head *out)
 {
-    for (size_t i = *from; i < len; i++) {
+    while (*from < len) {
+        size_t i = *from;
         unsigned char c = (unsigned char)data[i];
         bool after_cr = i > 0 && data[i - 1] == '\r';
+        bool plain = http_is_value_byte(c);
 
-        *from = i + 1;
         if (after_cr != (c == '\n'))
             return refuse(out, ERR_SYNTAX, after_cr ? "CR without LF" : "LF without CR");
-        if (c != '\r' && c != '\n' && !http_is_value_byte(c))
+        if (c != '\r' && c != '\n' && !plain)
             return refuse(out, ERR_SYNTAX, "control byte in head");
-        /* i > 1: an empty line that opens a request is not its end */
+        *from += plain ? ordinary(data + i, len - i) : 1;
+        /* i > 2: an empty line that opens a request is not its end */
         if (c == '\n' && i > 2 && data[i - 2] == '\n') {
             *end = i + 1;
             return 0;

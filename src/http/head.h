@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
 
 enum {
     HTTP_HEAD_MAX =
@@ -80,11 +82,17 @@ const struct http_header *http_header_find(const struct http_head *head, const c
                                            size_t from);
 /* Whether a comma-separated field, over all its occurrences, holds `token` (any case). */
 bool http_header_has_token(const struct http_head *head, const char *name, const char *token);
-/* Equal to `text`, ASCII letters in any case. */
-bool http_slice_is(struct http_slice slice, const char *text);
+/* Equal to `text`, ASCII letters in any case. Inline, so that the length of a literal is known. */
+static inline bool http_slice_is(struct http_slice slice, const char *text)
+{
+    return slice.len == strlen(text) && strncasecmp(slice.at, text, slice.len) == 0;
+}
 /* A byte allowed in field names and other tokens (RFC 9110 5.6.2). */
 bool http_is_token_byte(unsigned char c);
 /* A byte allowed in field values: blanks, visible ASCII and bytes above it (RFC 9110 5.5). */
-bool http_is_value_byte(unsigned char c);
+static inline bool http_is_value_byte(unsigned char c)
+{
+    return c == '\t' || (c >= 0x20 && c != 0x7f);
+}
 
 #endif

@@ -258,9 +258,30 @@ static void test_safe_in_tiny_buffers(void **state)
     }
 }
 
+/* Lines that somebody else forms begin as ours do, and are wanted when ours are. */
+static void test_head_and_put(void **state)
+{
+    struct sheet s;
+    struct log *log;
+    char line[LOG_HEAD_MAX + 8];
+    size_t len;
+
+    begin(&s);
+    log = log_new(s.fd[1], "gateway", LOG_INFO);
+    assert_int_equal(log_head(log, LOG_DEBUG, line), 0);
+    assert_int_equal(log_head(NULL, LOG_ERROR, line), 0);
+    len = log_head(log, LOG_INFO, line);
+    assert_in_range(len, 1, LOG_HEAD_MAX);
+    memcpy(line + len, "text\n", 5);
+    log_put(log, line, len + 5);
+    log_put(NULL, line, len + 5);
+    assert_non_null(strstr(end(&s, log), " [I] [gateway] text\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_head_and_put),
         cmocka_unit_test(test_safe_in_tiny_buffers),
         cmocka_unit_test(test_safe),
         cmocka_unit_test(test_safe_every_byte),

@@ -104,9 +104,27 @@ static void test_equal_secret(void **state)
             fail_msg("row %zu", i);
 }
 
+static void test_put_uint(void **state)
+{
+    static const struct {
+        uint64_t value;
+        const char *text;
+    } rows[] = {
+        {0, "0"}, {9, "9"}, {10, "10"}, {4096, "4096"}, {UINT64_MAX, "18446744073709551615"}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char out[TEXT_UINT_MAX];
+        size_t len = text_put_uint(out, rows[i].value);
+
+        assert_int_equal(len, strlen(rows[i].text));
+        assert_memory_equal(out, rows[i].text, len);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_put_uint),
         cmocka_unit_test(test_uint),
         cmocka_unit_test(test_hex),
         cmocka_unit_test(test_equal_secret),
