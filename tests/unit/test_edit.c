@@ -97,6 +97,8 @@ static void test_requests(void **state)
          "HTTP2-Settings: AAMA\r\nKeep-Alive: timeout=5\r\nProxy-Connection: close\r\n"
          "Proxy-Authorization: Basic eA==\r\nTE: trailers\r\nTrailer: X\r\nUser-Agent: u\r\n\r\n",
          "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: u\r\n" FORWARDED "\r\n"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nHTTP2-Settings: AAMA\r\nUpgrade: h2c\r\n\r\n",
+         "GET / HTTP/1.1\r\nHost: a\r\n" FORWARDED "\r\n"},
         /* what Connection names, over all its occurrences */
         {"GET / HTTP/1.1\r\nX-One: 1\r\nX-Two: 2\r\nX-Three: 3\r\nHost: a\r\n"
          "Connection: x-one,, \tX-TWO\t ,\r\nConnection: close\r\nClose: 1\r\n\r\n",
@@ -169,7 +171,7 @@ static void test_connection_names(void **state)
 
         for (unsigned i = 1; i < names; i++)
             memcpy(text + strlen(text), "x, ,", 5);
-        memcpy(text + strlen(text), "b\r\n\r\n", 6);
+        memcpy(text + strlen(text), "b,, ,\r\n\r\n", 10);
         len = render_request(text, (struct http_request_edit){0});
         if (names > HTTP_CONNECTION_NAMES_MAX)
             assert_int_equal(len, ERR_LIMIT);

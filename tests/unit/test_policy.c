@@ -81,9 +81,9 @@ static void refuse_spelling(const char *method, const char *text)
 static void refuse_all_spellings(const char *method, const char *path)
 {
     static const char *const before[] = {
-        "",       "/v3.0.8", "/v3.0.8/v9.1-x", "/v3%2e0.8", "/v3.0.8/v3%252e0.8",
-        "/.",     "/",       "/x/..",          "/x/%2e%2e", "/x/.%252e",
-        "/%252e", "/%2f",    "/%252f",         "/%5c..",
+        "",     "/v3.0.8", "/v3.0.8/v9.1-x", "/v1.0/v2.0/v3.0", "/v3%2e0.8", "/v3.0.8/v3%252e0.8",
+        "/.",   "/",       "/x/..",          "/x/%2e%2e",       "/x/.%252e", "/%252e",
+        "/%2f", "/%252f",  "/%5c..",
     };
     static const char *const after[] = {
         "",         "/",   "?x=y", "/x",  "%3Fx",  "%3f/%2e.", "%23",   "%253fx",

@@ -155,6 +155,14 @@ static void test_refused(void **state)
     }
 }
 
+/* An escape that goes on behind the end of the target is none. */
+static void test_cut_escape(void **state)
+{
+    assert_int_equal(http_target_read((struct http_slice){"/%41", 3}, &target), ERR_SYNTAX);
+    assert_string_equal(target.why, "broken escape in path");
+    assert_int_equal(http_target_read((struct http_slice){"/%41", 4}, &target), 0);
+}
+
 /* A raw path one byte over the limit is refused, however little it decodes to; the query and the
  * version prefix do not count. */
 static void test_length(void **state)
@@ -254,7 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepted),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_length),      cmocka_unit_test(test_again),
-        cmocka_unit_test(test_comparisons),
+        cmocka_unit_test(test_comparisons), cmocka_unit_test(test_cut_escape),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
