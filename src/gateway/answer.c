@@ -295,7 +295,7 @@ void answer_ended(struct exchange *x, bool gone, enum reason why)
 {
     if (x->over || x->discard)
         return;
-    if (!x->heard) {
+    if (!x->heard || (x->route.damped && x->phase == ANSWER_HEAD)) {
         exchange_attempt_failed(x, why);
     } else if (x->phase == ANSWER_BODY && x->answer.kind == HTTP_BODY_CLOSE && !gone) {
         end_of_close(x);

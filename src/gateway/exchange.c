@@ -395,13 +395,26 @@ static void try_another_engine(struct exchange *x, struct engine *failed, enum r
     attempt(x);
 }
 
+/* Whether a damped question may be asked once more, `after_us` from now. */
+static bool has_time(const struct exchange *x, uint64_t after_us)
+{
+    uint64_t spent = gateway_now(x->gw) - x->began_us;
+
+    return spent + after_us + DAMPED_ATTEMPT_US <= DAMPED_BUDGET_US;
+}
+
 static bool may_pause(const struct exchange *x)
 {
-    const struct gateway *g = x->gw;
-    uint64_t spent = gateway_now(g) - x->began_us;
+    return x->route.damped && engines_state(x->gw->engines) == NODE_INFERENCE &&
+           has_time(x, DAMPED_PAUSE_US);
+}
 
-    return x->route.damped && engines_state(g->engines) == NODE_INFERENCE &&
-           spent + DAMPED_PAUSE_US + DAMPED_ATTEMPT_US <= DAMPED_BUDGET_US;
+/* A request that never left can go anywhere; a question about health may be asked of all. */
+static bool may_move_on(const struct exchange *x, bool unsent)
+{
+    if (x->n_tried == ENGINE_TRIES)
+        return false;
+    return x->route.damped ? has_time(x, 0) : unsent;
 }
 
 static void pause_before_next(struct exchange *x)
@@ -424,7 +437,7 @@ void exchange_attempt_failed(struct exchange *x, enum reason why)
     bytes_clear(&x->early, x->gw->host->pool);
     x->scan = 0;
     x->interim = 0;
-    if (failed != NULL && (unsent || x->route.damped) && x->n_tried < ENGINE_TRIES) {
+    if (failed != NULL && may_move_on(x, unsent)) {
         try_another_engine(x, failed, why);
     } else if (stale && x->replayable && !unsent && !x->retried && x->head != NULL) {
         x->retried = true;
