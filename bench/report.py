@@ -120,7 +120,7 @@ def peers_of(names):
 
 
 def ratio_aim(metric, names):
-    """How far from the best of these peers the aim was when it was set; None when that is unknown."""
+    """How far from the best of these peers the aim was when it was set; None: not known."""
     if metric.aim is None:
         return None
     theirs = best(metric, [metric.peers.get(n) for n in peers_of(names)])

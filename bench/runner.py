@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import fcntl
 import json
 import os
 import pathlib
@@ -52,6 +53,7 @@ def arguments(name, about, groups=()):
     p.add_argument("--markdown", metavar="FILE", help="the short table as Markdown too")
     args = p.parse_args()
     args.groups = [g.strip() for g in args.groups.split(",")] if groups else []
+    args.command = command_of(name, args, groups)
     for group in args.groups:
         if group not in groups:
             p.error(f"no group is named {group}")
@@ -59,6 +61,16 @@ def arguments(name, about, groups=()):
         p.error("--repeat takes 1 to 100")
     args.repeat = args.repeat or (QUICK_REPEATS if args.quick else REPEATS)
     return args
+
+
+def command_of(name, args, groups):
+    """The command as somebody else would type it to get these numbers."""
+    words = ["script/bench", name]
+    words += ["--quick"] if args.quick else []
+    words += [f"--repeat {args.repeat}"] if args.repeat else []
+    words += [f"--only {args.only}"] if args.only else []
+    words += [f"--groups {','.join(args.groups)}"] if args.groups != list(groups) else []
+    return " ".join(words)
 
 
 def release_binary():
@@ -74,11 +86,14 @@ def release_binary():
 
 
 def build_generators(*programs):
-    if not (GENERATORS / "build.ninja").exists():
-        say("configuring build/bench")
-        output_of(["meson", "setup", GENERATORS, ROOT, "--buildtype=release", "-Dbench=true",
-                   "-Dtests=false"])
-    output_of(["ninja", "-C", GENERATORS, *(f"bench/{p}" for p in programs)])
+    GENERATORS.parent.mkdir(exist_ok=True)
+    with open(GENERATORS.with_suffix(".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two benches may begin at the same time
+        if not (GENERATORS / "build.ninja").exists():
+            say("configuring build/bench")
+            output_of(["meson", "setup", GENERATORS, ROOT, "--buildtype=release", "-Dbench=true",
+                       "-Dtests=false"])
+        output_of(["ninja", "-C", GENERATORS, *(f"bench/{p}" for p in programs)])
 
 
 class Runner:
@@ -172,7 +187,7 @@ class Runner:
 def print_results(args, groups, stacks, absent, run_group, results):
     """Runs the groups and prints each one's tables when it is done; the document of the run."""
     facts = report.machine_facts() | {"repeats": args.repeat, "quick": args.quick,
-                                      "command": " ".join(["script/bench", *sys.argv[1:]])}
+                                      "command": args.command}
     print("\n".join(report.fact_lines(facts, stacks, absent)))
     print("\n".join(report.LEGEND) + "\n", flush=True)
     begun = time.monotonic()
@@ -200,6 +215,7 @@ def print_results(args, groups, stacks, absent, run_group, results):
 def run_bench(args, bench):
     """bench(args, folder) is the run; the exit status of the program."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored when a shell left it so
     raise_file_limit()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mlgate-bench-"))
     try:

@@ -15,6 +15,9 @@ MANY_STREAMS = 5000
 FEW_STREAMS = 32      # beside an upload
 OF_ORIGINAL = 200     # streams that the original can hold at all
 
+# One event in a thousand: the generator itself, kept from its core, reads that many together.
+GLUED = {"aim": 0.1}
+
 PEERS = ("original", "repaired", "haproxy", "rathole")
 
 
@@ -97,14 +100,14 @@ def streams(bench, stack, key, count, rate, ramp):
             "why": got["why"]}
 
 
-def stream_metrics(key, title, p99=None, glued=None, failed=None):
-    """p99, glued and failed are what else is known of the three metrics that have aims."""
+def stream_metrics(key, title, p99=None, failed=None, glued_headline=False):
+    """p99 and failed are what else is known of these two metrics."""
     return (
         Metric(f"{key}_p50", f"{title}: transit p50", "ms"),
         Metric(f"{key}_p99", f"{title}: transit p99", "ms", **(p99 or {})),
         Metric(f"{key}_max", f"{title}: transit max", "ms"),
         Metric(f"{key}_opening", f"{title}: transit p99, while they open too", "ms"),
-        Metric(f"{key}_glued", f"{title}: glued events", "%", **(glued or {"aim": 0})),
+        Metric(f"{key}_glued", f"{title}: glued events", "%", **GLUED, headline=glued_headline),
         Metric(f"{key}_failed", f"{title}: failed streams", "", **(failed or {"aim": 0})),
         Metric(f"{key}_disorder", f"{title}: lost or reordered events", "", aim=0))
 
@@ -239,7 +242,7 @@ def stream_cells():
              stream_metrics("s200", "200 x 40/s",
                             {"aim": 0.8, "headline": True,
                              "peers": reached(525, 1.7, 1.2, 1.7)},
-                            glued={"aim": 0, "headline": True})
+                            glued_headline=True)
              + first_metrics("s200", "200 x 40/s", headline=True)
              + aside_metrics("s200", "200 x 40/s"),
              {"key": "s200", "count": 200, "rate": 40, "ramp": 1}),
@@ -291,9 +294,10 @@ def memory_cells():
 
 
 def leave_cells(engine):
-    # the peers' numbers were taken with an engine that needed 0.45 ms by itself
+    # the peers' numbers were taken with an engine that needed 0.45 ms by itself, this one 0.05
     return (Cell("reader leaves", leave, (
-        Metric("leave_p50", "reader leaves, engine sees it: p50", "ms", aim=0.65, headline=True),
+        Metric("leave_p50", "reader leaves, engine sees it: p50", "ms", aim=0.65, headline=True,
+               peers=reached(0.87, 0.83, 0.77, 0.73)),
         Metric("leave_p99", "reader leaves, engine sees it: p99", "ms")), {"engine": engine}),)
 
 

@@ -1,5 +1,5 @@
-"""The chains that are compared: a tunnel with an HTTP proxy in front of MLNode. `main` is the users'
-port for inference, `side` the one for management; MLNode is two processes of bench/engine."""
+"""The chains that are compared: a tunnel with an HTTP proxy in front of MLNode. `main` is the port
+that users reach for inference, `side` the one for management; MLNode is two of bench/engine."""
 
 import os
 import pathlib
@@ -11,8 +11,8 @@ import sys
 from process import PORTS, Child, Failed, free_ports, is_free, output_of
 from stacks import (FRP_VERSIONS, TOKEN, Direct, Haproxy, Stack, certificate, find_frp, version_of)
 
-# As the original image configures it: HTTP/1.0 without keep-alive to MLNode, bodies buffered in both
-# directions, the default 512 connections.
+# As the original image configures it: HTTP/1.0 without keep-alive to MLNode, bodies buffered both
+# ways, the default 512 connections.
 ORIGINAL = """worker_processes 1;
 events {{}}
 http {{
@@ -33,11 +33,11 @@ http {{
 """
 
 # What an operator who knows nginx makes of it.
-REPAIRED = """worker_processes 1;
+REPAIRED = """worker_processes auto;
 worker_rlimit_nofile {files};
 events {{ worker_connections 16384; }}
 http {{
-    access_log access.log;
+    access_log access.log combined buffer=64k flush=1s;
 {temporary}
     client_max_body_size 0;
     keepalive_requests 1000000;
@@ -54,8 +54,16 @@ http {{
     proxy_set_header X-Real-IP $remote_addr;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     proxy_set_header X-Forwarded-Proto $scheme;
-    upstream main {{ server 127.0.0.1:{main_upstream}; keepalive 1024; keepalive_requests 1000000; }}
-    upstream side {{ server 127.0.0.1:{side_upstream}; keepalive 1024; keepalive_requests 1000000; }}
+    upstream main {{
+        server 127.0.0.1:{main_upstream};
+        keepalive 1024;
+        keepalive_requests 1000000;
+    }}
+    upstream side {{
+        server 127.0.0.1:{side_upstream};
+        keepalive 1024;
+        keepalive_requests 1000000;
+    }}
 {servers}}}
 """
 
