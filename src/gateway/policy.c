@@ -162,10 +162,14 @@ static bool is_forbidden(struct http_slice method, const char *path, size_t len)
         path += prefix;
         len -= prefix;
     }
-    for (size_t i = 0; i < sizeof(forbidden_rules) / sizeof(forbidden_rules[0]); i++)
-        if (method_fits(&forbidden_rules[i], method) &&
-            http_path_under(path, len, forbidden_rules[i].path))
+    for (size_t i = 0; i < sizeof(forbidden_rules) / sizeof(forbidden_rules[0]); i++) {
+        const struct rule *rule = &forbidden_rules[i];
+
+        /* the first letter tells most of them apart, at no cost */
+        if (len > 1 && path[1] == rule->path[1] && method_fits(rule, method) &&
+            http_path_under(path, len, rule->path))
             return true;
+    }
     return false;
 }
 

@@ -70,50 +70,74 @@ static int finish(struct writer *w)
 
 /* ---- what stays ------------------------------------------------------------------------------ */
 
-/* Names of fields; one that ends in '*' stands for all that begin so. NULL ends a list. */
-static bool is_listed(struct http_slice name, const char *const *list)
-{
-    for (; *list != NULL; list++) {
-        size_t len = strlen(*list);
+struct field_name {
+    const char *text;
+    size_t len;
+    bool prefix; /* stands for all that begin so */
+};
 
-        if (len > 0 && (*list)[len - 1] == '*') {
-            if (name.len >= len - 1 && strncasecmp(name.at, *list, len - 1) == 0)
-                return true;
-        } else if (http_slice_is(name, *list)) {
+struct field_names {
+    const struct field_name *at;
+    size_t count;
+};
+
+#define NAME(name)   name, sizeof(name) - 1, false
+#define PREFIX(name) name, sizeof(name) - 1, true
+#define NAMES(table) table, sizeof(table) / sizeof(table[0])
+
+static bool is_listed(struct http_slice name, const struct field_names *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct field_name *field = &list->at[i];
+
+        if ((field->prefix ? name.len >= field->len : name.len == field->len) &&
+            strncasecmp(name.at, field->text, field->len) == 0)
             return true;
-        }
     }
     return false;
 }
 
 /* Fields of this hop alone, and those that are stated anew. */
-static const char *const request_dropped[] = {
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "content-length",
-    "upgrade",
-    "http2-settings",
-    "x-real-ip",
-    "x-forwarded-proto",
-    "x-forwarded-for",
-    NULL,
+static const struct field_name request_hop[] = {
+    {NAME("connection")},
+    {NAME("keep-alive")},
+    {NAME("proxy-connection")},
+    {NAME("proxy-authorization")},
+    {NAME("te")},
+    {NAME("trailer")},
+    {NAME("transfer-encoding")},
+    {NAME("content-length")},
+    {NAME("upgrade")},
+    {NAME("http2-settings")},
+    {NAME("x-real-ip")},
+    {NAME("x-forwarded-proto")},
+    {NAME("x-forwarded-for")},
 };
 /* A client that names these in Connection wants MLNode to see another request than the one that
  * was judged here. */
-static const char *const request_kept[] = {
-    "host", "content-*", "authorization", "x-forwarded-*", "x-real-ip", NULL,
+static const struct field_name request_whole[] = {
+    {NAME("host")},           {PREFIX("content-")}, {NAME("authorization")},
+    {PREFIX("x-forwarded-")}, {NAME("x-real-ip")},
 };
-static const char *const response_dropped[] = {
-    "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", NULL,
+static const struct field_name response_hop[] = {
+    {NAME("connection")},        {NAME("keep-alive")}, {NAME("proxy-connection")},
+    {NAME("transfer-encoding")}, {NAME("upgrade")},
 };
-static const char *const response_kept[] = {
-    "content-*", "date", "server", "set-cookie", NULL,
+static const struct field_name response_whole[] = {
+    {PREFIX("content-")},
+    {NAME("date")},
+    {NAME("server")},
+    {NAME("set-cookie")},
 };
+
+/* What a head loses, and what of it Connection cannot take away. */
+struct passing {
+    struct field_names dropped;
+    struct field_names kept;
+};
+
+static const struct passing request_passing = {{NAMES(request_hop)}, {NAMES(request_whole)}};
+static const struct passing response_passing = {{NAMES(response_hop)}, {NAMES(response_whole)}};
 
 struct connection_names {
     struct http_slice at[HTTP_CONNECTION_NAMES_MAX];
@@ -168,17 +192,17 @@ static bool is_named(struct http_slice name, const struct connection_names *name
     return false;
 }
 
-/* Copies the fields that pass. */
-static void put_passing(struct writer *w, const struct http_head *head, const char *const *dropped,
-                        const char *const *kept, const struct connection_names *names,
-                        const char *also_dropped)
+/* Copies the fields that pass. `unwanted` (may be NULL) names one more that does not. */
+static void put_passing(struct writer *w, const struct http_head *head,
+                        const struct passing *passing, const struct connection_names *names,
+                        const char *unwanted)
 {
     for (size_t i = 0; i < head->n_headers; i++) {
         struct http_slice name = head->headers[i].name;
 
-        if (is_listed(name, dropped) || (also_dropped && http_slice_is(name, also_dropped)))
+        if (is_listed(name, &passing->dropped) || (unwanted && http_slice_is(name, unwanted)))
             continue;
-        if (!is_named(name, names) || is_listed(name, kept))
+        if (!is_named(name, names) || is_listed(name, &passing->kept))
             put_header(w, &head->headers[i]);
     }
 }
@@ -225,8 +249,7 @@ int http_request_render(const struct http_head *head, const struct http_request_
     if (edit->body == HTTP_BODY_CLOSE)
         return ERR_TYPE;
     put_request_line(&w, head, edit->target);
-    put_passing(&w, head, request_dropped, request_kept, &names,
-                edit->drop_expect ? "expect" : NULL);
+    put_passing(&w, head, &request_passing, &names, edit->drop_expect ? "expect" : NULL);
     if (http_header_find(head, "host", 0) == NULL)
         put_field(&w, "Host", "");
     put_forwarded(&w, head, edit->peer);
@@ -272,8 +295,7 @@ int http_response_render(const struct http_head *head, const struct http_respons
     if (edit->body == HTTP_BODY_CLOSE && edit->keep_alive)
         return ERR_TYPE;
     put_status_line(&w, head);
-    put_passing(&w, head, response_dropped, response_kept, &names,
-                tells_length ? NULL : "content-length");
+    put_passing(&w, head, &response_passing, &names, tells_length ? NULL : "content-length");
     if (!interim)
         put_connection(&w, edit->keep_alive, edit->minor);
     put_framing(&w, edit->body, edit->length);

@@ -151,17 +151,3 @@ int http_path_again(const char *path, size_t len, char *out, size_t *out_len)
         return ERR_SYNTAX;
     return *out_len != len;
 }
-
-bool http_path_is(const char *path, size_t len, const char *text)
-{
-    size_t n = strlen(text);
-
-    return (len == n || (len == n + 1 && path[n] == '/')) && memcmp(path, text, n) == 0;
-}
-
-bool http_path_under(const char *path, size_t len, const char *text)
-{
-    size_t n = strlen(text);
-
-    return len >= n && memcmp(path, text, n) == 0 && (len == n || path[n] == '/');
-}

@@ -38,10 +38,22 @@ int http_path_again(const char *path, size_t len, char *out, size_t *out_len);
  * not; 0 when there is none. */
 size_t http_version_prefix(const char *path, size_t len);
 
-/* Comparisons of decoded paths, letters as they are. Is: the same path, one '/' at its end aside,
- * because Starlette redirects such a request to the same handler. Under: that path or one below
- * it, by whole segments: "/v1x" is not under "/v1". */
-bool http_path_is(const char *path, size_t len, const char *text);
-bool http_path_under(const char *path, size_t len, const char *text);
+/* Comparisons of decoded paths, letters as they are; inline, so that the length of a literal is
+ * known. Is: the same path, one '/' at its end aside, because Starlette redirects such a request to
+ * the same handler. Under: that path or one below it, by whole segments: "/v1x" is not under
+ * "/v1". */
+static inline bool http_path_is(const char *path, size_t len, const char *text)
+{
+    size_t n = strlen(text);
+
+    return (len == n || (len == n + 1 && path[n] == '/')) && memcmp(path, text, n) == 0;
+}
+
+static inline bool http_path_under(const char *path, size_t len, const char *text)
+{
+    size_t n = strlen(text);
+
+    return (len == n || (len > n && path[n] == '/')) && memcmp(path, text, n) == 0;
+}
 
 #endif
