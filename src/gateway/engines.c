@@ -35,6 +35,7 @@ struct slot {
     struct log_gate gate;
     enum asking asking : 8;
     bool known; /* was healthy once: asked in every round */
+    bool never; /* is no engine, whatever answers there */
 };
 
 /* What 5000 serves, asked at most once a round and only when there is something to compare. */
@@ -310,7 +311,7 @@ static void pump(struct engines *e)
 static bool wanted(const struct engines *e, const struct slot *s)
 {
     if (e->state == NODE_INFERENCE)
-        return e->scan || s->known;
+        return (e->scan || s->known) && !s->never;
     return s->engine.live;
 }
 
@@ -481,6 +482,14 @@ static size_t ports_of(const struct engines_config *cfg)
     return n < ENGINES_MAX ? n : ENGINES_MAX;
 }
 
+static bool is_never(const struct engines_config *cfg, uint16_t port)
+{
+    for (size_t i = 0; i < ENGINES_NEVER_MAX; i++)
+        if (cfg->never[i] == port)
+            return true;
+    return port == cfg->management.port || port == cfg->inference.port;
+}
+
 struct engines *engines_new(const struct gateway_host *host, const struct engines_config *cfg,
                             void (*changed)(void *ctx), void *ctx)
 {
@@ -497,6 +506,7 @@ struct engines *engines_new(const struct gateway_host *host, const struct engine
         e->slots[i].all = e;
         e->slots[i].engine.at.host = cfg->host;
         e->slots[i].engine.at.port = (uint16_t)(cfg->first_port + i);
+        e->slots[i].never = is_never(cfg, e->slots[i].engine.at.port);
     }
     return e;
 }

@@ -10,6 +10,7 @@
 #include "gateway/host.h"
 
 enum {
+    ENGINES_NEVER_MAX = 2,      /* as many as the gateway has listeners */
     ENGINES_MAX = 128,          /* MLNode's own limit (INFERENCE_MAX_INSTANCES) */
     ENGINES_ROUND_US = 2000000, /* a round of questions this often, as MLNode's own health loop */
     ENGINES_SCAN_ROUNDS = 5,    /* every so many rounds all ports of the range, else the known */
@@ -38,6 +39,10 @@ struct engines_config {
     const char *host;          /* of the engines: "127.0.0.1" */
     uint16_t first_port;       /* 0: no discovery (ENGINE_DIRECT=off); the state is still asked */
     uint16_t last_port;
+    /* Ports of the range that are no engine whatever answers there; 0: none. The gateway's own
+     * listeners belong here: they answer as engines do, and one of them (5050) lies inside MLNode's
+     * range, so that requests would go round in circles. The two ports above count anyway. */
+    uint16_t never[ENGINES_NEVER_MAX];
 };
 
 struct engines;

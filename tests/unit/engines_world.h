@@ -181,7 +181,7 @@ static inline void changed(void *ctx)
     ((struct world *)ctx)->changed++;
 }
 
-static inline struct world *world_new_range(uint16_t first, uint16_t last)
+static inline struct world *world_new_range(uint16_t first, uint16_t last, uint16_t never)
 {
     struct world *w = mem_zalloc(sizeof(*w));
 
@@ -193,6 +193,7 @@ static inline struct world *world_new_range(uint16_t first, uint16_t last)
         .host = "127.0.0.1",
         .first_port = first,
         .last_port = last,
+        .never = {0, never},
     };
     w->engines = engines_new(fake_gateway(w->h), &w->cfg, changed, w);
     w->h->tick = tick;
@@ -203,7 +204,7 @@ static inline struct world *world_new_range(uint16_t first, uint16_t last)
 
 static inline struct world *world_new(void)
 {
-    return world_new_range(FIRST, LAST);
+    return world_new_range(FIRST, LAST, 0);
 }
 
 static inline void world_free(struct world *w)

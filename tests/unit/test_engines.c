@@ -292,7 +292,7 @@ static void the_age_of_the_state_is_known(void **state)
 /* All 128 are found, and never more than 16 of them, 5000 and management are asked at once. */
 static void the_whole_range_in_bounds(void **state)
 {
-    struct world *w = world_new_range(5001, 5128);
+    struct world *w = world_new_range(5001, 5128, 0);
 
     play(w, "state=INFERENCE 5000=abcdef");
     for (uint16_t port = 5001; port <= 5128; port++)
@@ -309,24 +309,34 @@ static void the_whole_range_in_bounds(void **state)
 
 static void ranges_of_every_size(void **state)
 {
-    struct world *w = world_new_range(0, 0);
+    struct world *w = world_new_range(0, 0, 0);
 
     play(w, "state=INFERENCE 5000=a 5001=a wait=20 is=INFERENCE asked=5000:0 asked=5001:0");
     assert_int_equal(engines_live(w->engines), 0);
     assert_null(engines_choose(w->engines, NULL, 0));
     world_free(w);
 
-    w = world_new_range(5002, 5001);
+    w = world_new_range(5002, 5001, 0);
     play(w, "state=INFERENCE 5000=a 5001=a wait=20 asked=5001:0");
     world_free(w);
 
-    w = world_new_range(5002, 5002);
+    w = world_new_range(5002, 5002, 0);
     play(w, "state=INFERENCE 5000=a 5001=a 5002=a 5003=a wait=20 live=5002");
     world_free(w);
 
-    w = world_new_range(5001, 65535);
+    w = world_new_range(5001, 65535, 0);
     play(w, "state=INFERENCE 5000=a 5128=a wait=20 live=5128");
     assert_int_equal(fake_connects_to(w->h, 5129), 0);
+    world_free(w);
+}
+
+/* The gateway's own listener answers as an engine does, and so does 5000 itself. */
+static void some_ports_are_no_engines(void **state)
+{
+    struct world *w = world_new_range(5000, 5010, 5002);
+
+    play(w, "state=INFERENCE 5000=a 5001=a 5002=a 5003=a wait=0.1 live=5001,5003 asked=5002:0 "
+            "asked=5000:1 again wait=20 live=5001,5003 asked=5002:0");
     world_free(w);
 }
 
@@ -380,6 +390,7 @@ int main(void)
         cmocka_unit_test(the_age_of_the_state_is_known),
         cmocka_unit_test(the_whole_range_in_bounds),
         cmocka_unit_test(ranges_of_every_size),
+        cmocka_unit_test(some_ports_are_no_engines),
         cmocka_unit_test(freed_in_the_middle),
         cmocka_unit_test(portions_change_nothing),
     };
