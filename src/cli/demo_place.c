@@ -79,18 +79,19 @@ static bool port_free(unsigned port)
     return bound;
 }
 
-uint16_t place_port(void)
+bool place_ports(uint16_t *out, size_t n)
 {
     uint32_t start;
+    size_t found = 0;
 
     fill_random(&start, sizeof(start));
-    for (uint32_t i = 0; i < PORTS; i++) {
+    for (uint32_t i = 0; i < PORTS && found < n; i++) {
         unsigned port = PORT_FIRST + (start % PORTS + i) % PORTS;
 
         if (port_free(port))
-            return (uint16_t)port;
+            out[found++] = (uint16_t)port;
     }
-    return 0;
+    return found == n;
 }
 
 bool place_client_id(char out[PLACE_CLIENT_ID_SIZE])

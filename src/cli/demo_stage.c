@@ -11,8 +11,10 @@ enum {
     WHY_SIZE = 300,
     PIN_SIZE = 64, /* 44 letters of base64 */
     PROXIES = 2,
-    SETTINGS_MAX = 9,
+    SETTINGS_MAX = 12,
 };
+
+enum { PORT_SERVER, PORT_GATEWAY, PORT_GATEWAY_POC, PORTS };
 
 struct stage {
     uv_loop_t *loop;
@@ -23,7 +25,7 @@ struct stage {
     unsigned proxies_up;
     bool stopping;
     bool ended_told;
-    uint16_t server_port;
+    uint16_t ports[PORTS]; /* the server's, and those of the client's gateway */
     uint16_t node_inference_port;
     uint16_t node_management_port;
     char client_id[PLACE_CLIENT_ID_SIZE];
@@ -171,7 +173,7 @@ static void start_server(struct stage *s)
 {
     char *state = mem_printf("%s/server", s->dir);
     char *token = mem_printf("SECRET_FRP_TOKEN=%s", s->token);
-    char *at = mem_printf("127.0.0.1:%u", s->server_port);
+    char *at = mem_printf("127.0.0.1:%u", s->ports[PORT_SERVER]);
     const char *const argv[] = {"mlgate", "server", "--bind", at, "--state-dir", state, NULL};
     char *const settings[] = {token, NULL};
 
@@ -188,13 +190,17 @@ static void start_client(struct stage *s)
     size_t n = 0;
 
     settings[n++] = mem_printf("API_NODE=127.0.0.1:9000"); /* required; nothing here calls it */
-    settings[n++] = mem_printf("FRP_SERVER=127.0.0.1:%u", s->server_port);
+    settings[n++] = mem_printf("FRP_SERVER=127.0.0.1:%u", s->ports[PORT_SERVER]);
     settings[n++] = mem_printf("FRP_TLS_PIN=%s", s->pin);
     settings[n++] = mem_printf("FRP_CONFIG_DIR=%s/frp", s->dir);
     settings[n++] = mem_printf("SECRET_FRP_TOKEN=%s", s->token);
     settings[n++] = mem_printf("CLIENT_ID=%s", s->client_id);
     settings[n++] = mem_printf("MLNODE_MANAGEMENT=127.0.0.1:%u", s->node_management_port);
     settings[n++] = mem_printf("MLNODE_INFERENCE=127.0.0.1:%u", s->node_inference_port);
+    /* whatever else runs on this machine keeps its ports, and is no engine of the demo's */
+    settings[n++] = mem_printf("GATEWAY_LISTEN=127.0.0.1:%u", s->ports[PORT_GATEWAY]);
+    settings[n++] = mem_printf("GATEWAY_LISTEN_POC=127.0.0.1:%u", s->ports[PORT_GATEWAY_POC]);
+    settings[n++] = mem_printf("ENGINE_DIRECT=off");
     settings[n] = NULL;
     launch(s, CHILD_CLIENT, argv, settings);
     while (n-- > 0)
@@ -222,8 +228,7 @@ struct stage *stage_new(uv_loop_t *loop, const char *dir, const struct stage_eve
     s->events = events;
     s->ctx = ctx;
     place_token(s->token);
-    s->server_port = place_port();
-    if (s->server_port != 0 && place_client_id(s->client_id))
+    if (place_ports(s->ports, PORTS) && place_client_id(s->client_id))
         return s;
     stage_free(s);
     return NULL;
@@ -250,7 +255,7 @@ void stage_places(const struct stage *s, struct demo_report *r)
     memcpy(r->client_id, s->client_id, sizeof(r->client_id));
     r->inference_port = (uint16_t)(INFERENCE + id);
     r->poc_port = (uint16_t)(POC + id);
-    r->server_port = s->server_port;
+    r->server_port = s->ports[PORT_SERVER];
     r->node_inference_port = s->node_inference_port;
     r->node_management_port = s->node_management_port;
     for (int i = 0; i < CHILDREN; i++)

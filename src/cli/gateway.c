@@ -23,7 +23,8 @@ struct wire *cli_gateway_new(struct net *n, struct log *log, const struct env_co
                     .inference = inference,
                     .host = inference.host,
                     .first_port = direct ? env->engine_first_port : 0,
-                    .last_port = direct ? env->engine_last_port : 0},
+                    .last_port = direct ? env->engine_last_port : 0,
+                    .never = {env->gateway_listen.port, env->gateway_listen_poc.port}},
     };
 
     log_info(log, "policy %s, management %s:%u, inference %s:%u, engines %s",
