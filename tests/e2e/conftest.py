@@ -33,6 +33,8 @@ def pytest_configure(config):
     ):
         config.addinivalue_line("markers", marker)
     config.results = {}
+    config.shard = tuple(map(int, (config.getoption("--shard") or "1/1").split("/")))
+    lab_module.PORTS.share = config.shard
     if not MLGATE.exists():
         raise pytest.UsageError(f"{MLGATE} does not exist: build it, or set MLGATE")
 
@@ -51,9 +53,8 @@ def left_out(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--shard"):
-        first, of = map(int, config.getoption("--shard").split("/"))
-        items[:] = items[first - 1 :: of]
+    first, of = config.shard
+    items[:] = items[first - 1 :: of]
     if config.getoption("--full"):
         return
     for item in items:

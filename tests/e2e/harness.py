@@ -54,11 +54,16 @@ def eventually(attempt, seconds, what, pause=0.02):
 
 
 class Ports:
-    """Loopback ports that nobody listens on, each handed out once."""
+    """Loopback ports that nobody listens on, each handed out once.
+
+    `share` (I, N): only every Nth hundred, beginning with the Ith, so that N of these, each in a
+    process of its own, never hand out the same port. N divides a hundred, which puts 1{ID} and
+    2{ID} into the same share."""
 
     def __init__(self):
         self.used = set()
         self.random = random.Random()
+        self.share = (1, 1)
 
     @staticmethod
     def is_free(port):
@@ -71,20 +76,32 @@ class Ports:
                     return False
         return True
 
+    def _takes(self, ports):
+        """True, and they are taken, when all of them can be."""
+        which, of = self.share
+        if any(port // 100 % of != which - 1 or port in self.used for port in ports):
+            return False
+        if not all(map(self.is_free, ports)):
+            return False
+        self.used.update(ports)
+        return True
+
     def take(self):
+        return self.take_neighbours(1)[0]
+
+    def take_neighbours(self, count):
+        """`count` ports in a row."""
         while True:
-            port = self.random.randint(*PORT_RANGE)
-            if port not in self.used and self.is_free(port):
-                self.used.add(port)
-                return port
+            first = self.random.randint(PORT_RANGE[0], PORT_RANGE[1] - count + 1)
+            ports = range(first, first + count)
+            if self._takes(ports):
+                return list(ports)
 
     def take_client_id(self):
         """Four digits whose ports 1{ID} and 2{ID} are both free."""
         while True:
             number = self.random.randint(1, 9999)
-            ports = {10000 + number, 20000 + number}
-            if not ports & self.used and all(self.is_free(port) for port in ports):
-                self.used |= ports
+            if self._takes((10000 + number, 20000 + number)):
                 return f"{number:04d}"
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from forwarder import Forwarder
 from harness import Failure, Ports, Process, eventually, write_ini
 from services import Service, echo_works
+from webservice import WebService
 
 ROOT = Path(__file__).resolve().parents[2]
 MLGATE = Path(os.environ.get("MLGATE") or ROOT / "build" / "mlgate")
@@ -257,6 +258,11 @@ class Lab:
 
     def service(self, banner=b""):
         service = Service(self.ports.take(), banner)
+        self.closers.append(service.close)
+        return service
+
+    def web_service(self, name, port=None):
+        service = WebService(port or self.ports.take(), name)
         self.closers.append(service.close)
         return service
 

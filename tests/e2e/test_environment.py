@@ -1,5 +1,7 @@
-"""`mlgate client` without -c: the environment contract, its files, its log lines, its secret."""
+"""`mlgate client` without -c: the environment contract, its files, its log lines, its secret, and the
+way of a request through tunnel and gateway to MLNode's two ports."""
 
+import json
 import os
 import re
 import shutil
@@ -10,8 +12,10 @@ import subprocess
 
 import pytest
 from harness import eventually
-from lab import FRPC, MLGATE, TOKEN, Client, wait_echo, within
-from services import User, echo_works
+from lab import FRPC, MLGATE, TOKEN, holds_less_than, within
+from services import User
+from test_traffic import MIB
+from webservice import MODELS, fetch
 
 SECRET = "s3cret-Zq9-unlikely-anywhere-else"
 
@@ -22,7 +26,8 @@ class Node:
     def __init__(self, lab, server, token=TOKEN, **changes):
         self.lab = lab
         self.client_id = lab.ports.take_client_id()
-        self.management, self.inference = lab.service(b"management\n"), lab.service(b"inference\n")
+        self.management, self.inference = map(lab.web_service, ("management", "inference"))
+        self.gateway_ports = (lab.ports.take(), lab.ports.take())
         self.directory = lab.directory / "etc-frp"
         self.environment = {
             "API_NODE": "203.0.113.7:9000",
@@ -32,6 +37,9 @@ class Node:
             "FRP_CONFIG_DIR": str(self.directory),
             "MLNODE_MANAGEMENT": f"127.0.0.1:{self.management.port}",
             "MLNODE_INFERENCE": f"127.0.0.1:{self.inference.port}",
+            "GATEWAY_LISTEN": f"127.0.0.1:{self.gateway_ports[0]}",
+            "GATEWAY_LISTEN_POC": f"127.0.0.1:{self.gateway_ports[1]}",
+            "ENGINE_DIRECT": "off",
             "LOG_LEVEL": "debug",
             **changes,
         }
@@ -56,8 +64,11 @@ class Node:
         return self
 
     def works(self):
-        return echo_works(self.port_1, banner=b"management\n") and echo_works(
-            self.port_2, banner=b"inference\n"
+        """1{CLIENT_ID} leads to management and 2{CLIENT_ID} to inference, where the path says
+        nothing else."""
+        return (fetch(self.port_1, "/who"), fetch(self.port_2, "/who")) == (
+            b"management /who",
+            b"inference /who",
         )
 
 
@@ -83,13 +94,99 @@ def test_documented_lines(lab, server):
 
 
 def test_every_line_can_be_found(lab, server):
-    """docker logs | grep frpc shows all of the tunnel; stderr stays empty."""
+    """docker logs | grep frpc shows all of the tunnel, and grep gateway all of the requests; stderr
+    stays empty."""
     node = Node(lab, server, SECRET).start().wait_ready()
     assert node.works()
     node.process.signal(signal.SIGTERM)
     assert node.process.wait_end(within(3)) == 0
-    assert all("frpc" in line for line in node.process.out), node.process.out
+    gateway = [line for line in node.process.out if "[gateway]" in line]
+    tunnel = [line for line in node.process.out if line not in gateway]
+    assert all("frpc" in line for line in tunnel), tunnel
+    assert sum("GET /who 200" in line for line in gateway) == 2
+    assert not any("login" in line or "proxy" in line for line in gateway)
     assert node.process.err == []
+
+
+# ---- what the ports lead to ----------------------------------------------------------------------
+
+
+def test_paths_come_before_ports(lab, server):
+    """The API node's calls find their service on both ports: it registers them the other way round
+    than the image's documentation."""
+    node = Node(lab, server, SECRET).start().wait_ready()
+    for port in (node.port_1, node.port_2):
+        for path in (MODELS, "/v3.0.8/tokenize"):
+            before = len(node.inference.requests)
+            assert fetch(port, path)
+            assert len(node.inference.requests) == before + 1
+        assert fetch(port, "/api/v1/versions") == b"management /api/v1/versions"
+
+
+def test_the_address_of_the_user_arrives(lab, server):
+    """As the service's headers and in the access log, through the tunnel; what a user claims to be
+    stands before it."""
+    node = Node(lab, server, SECRET).start().wait_ready()
+    for number, source in enumerate(("127.0.0.9", "127.0.0.77")):
+        assert fetch(node.port_2, f"/from/{number}", source)
+        fields = node.inference.request(f"/from/{number}").fields
+        assert fields.get_all("X-Forwarded-For") == [source]
+        assert fields.get_all("X-Real-IP") == [source]
+        assert fields["Host"] == f"127.0.0.1:{node.port_2}"
+        node.process.wait_line(rf"GET /from/{number} 200, .*client {source}:\d+, ")
+
+
+def test_the_gateway_is_no_engine(lab, server):
+    """Its own listeners may lie among the engines' ports and answer as engines do; a request that
+    went there would come round again."""
+    first, among, last = lab.ports.take_neighbours(3)
+    engine = lab.web_service("engine", among)
+    node = Node(
+        lab,
+        server,
+        SECRET,
+        GATEWAY_LISTEN=f"127.0.0.1:{first}",
+        GATEWAY_LISTEN_POC=f"127.0.0.1:{last}",
+        ENGINE_DIRECT="auto",
+        ENGINE_PORTS=f"{first}-{last}",
+    )
+    node.start().wait_ready()
+    engine.wait_requests("/health", 2, within(20))  # so the first round of questions is over
+    status = json.loads(fetch(node.port_2, "/mlgate/status"))
+    assert [known["port"] for known in status["mlnode"]["engines"]] == [engine.port]
+    assert fetch(node.port_1, "/tokenize") == b"engine /tokenize"
+
+
+def test_listeners_that_are_taken(lab, server):
+    """Two lines, and the tunnel serves as before."""
+    node = Node(lab, server, SECRET)
+    takers = [socket.create_server(("127.0.0.1", port)) for port in node.gateway_ports]
+    node.start().wait_ready()
+    for name, port in zip(("GATEWAY_LISTEN", "GATEWAY_LISTEN_POC"), node.gateway_ports):
+        line = rf"\[E\] \[gateway\] cannot listen on 127.0.0.1:{port}: .*with {name}$"
+        node.process.wait_line(line)
+    assert node.works()
+    for taker in takers:
+        taker.close()
+
+
+def test_memory_limit_of_the_node(lab, server):
+    """Users who have stopped reading are reset, the largest first, when the budget is spent; the
+    others get their bytes."""
+    node = Node(lab, server, SECRET, MEMORY_LIMIT="16M").start().wait_ready()
+    ask = f"GET /bytes/{64 * MIB} HTTP/1.1\r\nHost: gw\r\n\r\n".encode()
+    slow = [User(node.port_2, small_buffer=True) for _ in range(60)]
+    try:
+        for user in slow:
+            user.send(ask)
+        node.process.wait_line(r"GET /bytes/\d+ 200, .*, memory$", within(20))
+        for _ in range(3):
+            assert len(fetch(node.port_2, f"/bytes/{4 * MIB}", timeout=within(20))) == 4 * MIB
+        assert holds_less_than(node.process, 100)
+        assert node.works()
+    finally:
+        for user in slow:
+            user.sock.close()
 
 
 def visible_places(process):
@@ -143,11 +240,13 @@ TOKENS = [SECRET, "with blanks inside", 'quo"te', "semi;colon # hash", "ünïcø
 @pytest.mark.every_version
 @pytest.mark.parametrize("token", TOKENS)
 def test_real_frpc_runs_with_the_file(lab, client_kind, token):
-    """An operator may start the original against frpc.ini: the same ports, the same token."""
+    """An operator may start the original against frpc.ini: the same ports, the same token, and the
+    gateway's listeners as its local services."""
     server = lab.flag_server(token=token)
     node = Node(lab, server, token).start().wait_ready()
     assert node.works()
     assert node.process.stop(within(3)) == 0
+    lab.mlgate("gateway", env=node.environment, name="gateway")
     program = [MLGATE, "client"] if client_kind == "mlgate" else [FRPC[client_kind]]
     argv = [*program, "-c", node.directory / "frpc.ini"]
     lab.spawn(f"client ({client_kind})", argv)
@@ -159,17 +258,13 @@ def test_restart_takes_the_ports_back(lab, server):
     node = Node(lab, server, SECRET).start().wait_ready()
     node.process.kill()
     node.start()
-    wait_echo_of(node, within(1))
+    eventually(node.works, within(1), "both ports")
     second = Node(lab, server, SECRET)
     second.client_id = node.client_id
     second.environment.update(CLIENT_ID=node.client_id, FRP_CONFIG_DIR=str(lab.directory / "two"))
     second.start()
     second.process.wait_line(r"refused remote port .*is online", within(5))
     assert node.works()
-
-
-def wait_echo_of(node, seconds):
-    eventually(node.works, seconds, "both ports")
 
 
 def test_second_process_with_the_same_directory(lab, server):
