@@ -1,5 +1,7 @@
 #include "gateway/internal.h"
 
+#include <string.h>
+
 #include "base/err.h"
 #include "base/mem.h"
 
@@ -15,7 +17,7 @@ struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gate
     c->gw = g;
     c->stream = s;
     c->role = role;
-    c->peer = mem_strndup(peer, PEER_MAX);
+    c->peer = mem_strndup(peer, strnlen(peer, PEER_MAX));
     c->peer_port = port;
     list_init(&c->wait.node);
     net_task_init(&c->task, run_downstream);

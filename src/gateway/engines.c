@@ -13,6 +13,8 @@ enum {
     ASKED_AT_ONCE = 16, /* ports that a round asks in parallel */
     /* MLNode 0.2.14 asks its engines before it answers and was seen to take 8 s. */
     STATE_US = 10000000,
+    /* The API node waits no longer for it: from here on it counts as silent. */
+    SILENT_US = 5000000,
     /* The shortest time between two beginnings, however often somebody calls for one. */
     AGAIN_US = 250000,
     CAUSE_MAX = 64,
@@ -59,6 +61,7 @@ struct engines {
     uint64_t state_began_us;
     uint64_t answered_us; /* 0: never */
     enum node_state state : 8;
+    enum node_manner manner : 8; /* at the last question that is over */
 
     enum reference reference : 8;
     bool round;     /* is under way */
@@ -364,6 +367,14 @@ static void set_state(struct engines *e, enum node_state state, const char *word
     note_change(e);
 }
 
+static enum node_manner manner_of(unsigned status, enum reason why)
+{
+    if (status != 0)
+        return NODE_ANSWERS;
+    return why == REASON_UPSTREAM_TIMEOUT || why == REASON_CONNECT_TIMEOUT ? NODE_SILENT
+                                                                           : NODE_ABSENT;
+}
+
 static void on_state(void *ctx, unsigned status, const char *body, size_t len, enum reason why)
 {
     struct engines *e = ctx;
@@ -373,6 +384,7 @@ static void on_state(void *ctx, unsigned status, const char *body, size_t len, e
     e->state_probe = NULL;
     e->state_at_us = later_of(e->state_at_us, now_of(e) + AGAIN_US);
     wake(e, e->state_at_us);
+    e->manner = manner_of(status, why);
     if (status == 200 && mlnode_state(body, len, word)) {
         e->answered_us = now_of(e);
         set_state(e, strcmp(word, "INFERENCE") == 0 ? NODE_INFERENCE : NODE_STOPPED, word);
@@ -524,6 +536,13 @@ void engines_free(struct engines *e)
 enum node_state engines_state(const struct engines *e)
 {
     return e->state;
+}
+
+enum node_manner engines_manner(const struct engines *e, uint64_t now_us)
+{
+    if (e->state_probe != NULL && now_us - e->state_began_us >= SILENT_US)
+        return NODE_SILENT;
+    return e->manner;
 }
 
 uint64_t engines_state_age(const struct engines *e, uint64_t now_us)

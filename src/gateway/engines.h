@@ -33,6 +33,14 @@ enum node_state {
     NODE_INFERENCE = 2, /* a model is loaded */
 };
 
+/* How management takes the question for its state, whatever it says. */
+enum node_manner {
+    NODE_NOT_ASKED = 0,
+    NODE_ABSENT = 1, /* nobody listens, or whoever accepts hangs up */
+    NODE_SILENT = 2, /* accepts and does not answer: so after a crash of vLLM, for half a minute */
+    NODE_ANSWERS = 3,
+};
+
 struct engines_config {
     struct endpoint management;
     struct endpoint inference; /* MLNode's 5000 */
@@ -70,6 +78,7 @@ struct engine *engines_choose(struct engines *e, struct engine *const *tried, si
 void engines_refused(struct engines *e, struct engine *engine);
 
 enum node_state engines_state(const struct engines *e);
+enum node_manner engines_manner(const struct engines *e, uint64_t now_us);
 /* Microseconds since management last answered; UINT64_MAX: never. */
 uint64_t engines_state_age(const struct engines *e, uint64_t now_us);
 size_t engines_live(const struct engines *e);

@@ -33,6 +33,13 @@ static const struct http_error management_down = {
     .message = "MLNode's management port does not answer.",
     .retry_after_s = RETRY_AFTER_S,
 };
+static const struct http_error stopping = {
+    .status = 503,
+    .type = "service_unavailable",
+    .code = "stopping",
+    .message = "This node is stopping and takes no new requests.",
+    .retry_after_s = RETRY_AFTER_S,
+};
 static const struct http_error lost = {
     .status = 502,
     .type = "server_error",
@@ -257,7 +264,7 @@ static void start(struct exchange *x, struct http_head *head, const struct http_
     x->request_left = x->request.length;
     x->request_done = x->request.kind == HTTP_BODY_NONE ||
                       (x->request.kind == HTTP_BODY_LENGTH && x->request.length == 0);
-    x->keep_alive = x->request.keep_alive;
+    x->keep_alive = x->request.keep_alive && !g->draining;
     x->replayable = x->request_done && is_safe(head->method);
     http_chunk_init(&x->request_chunk);
     if (!policy_allows(g->cfg.policy, head->method, target)) {
@@ -265,6 +272,8 @@ static void start(struct exchange *x, struct http_head *head, const struct http_
         exchange_fail(x, &not_served, REASON_REFUSED_POLICY);
     } else if (x->route.to == ROUTE_TO_STATUS) {
         answer_status(x);
+    } else if (g->draining) {
+        exchange_fail(x, &stopping, REASON_LOCAL_STOP);
     } else if (render(x, head, target)) {
         attempt(x);
     } else {

@@ -183,9 +183,33 @@ void gateway_shed(struct gateway *g)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+enum node_manner gateway_node_manner(const struct gateway *g)
+{
+    return g->engines != NULL ? engines_manner(g->engines, gateway_now(g)) : NODE_NOT_ASKED;
+}
+
 void gateway_counters(const struct gateway *g, struct gateway_counters *out)
 {
     *out = g->counters;
+}
+
+void gateway_drain(struct gateway *g)
+{
+    g->draining = true;
+    LIST_FOREACH (it, &g->exchanges)
+        LIST_ENTRY(it, struct exchange, node)->keep_alive = false;
+}
+
+static void end_exchanges(struct gateway *g)
+{
+    while (!list_empty(&g->exchanges))
+        exchange_abort(LIST_ENTRY(g->exchanges.next, struct exchange, node), REASON_LOCAL_STOP);
+}
+
+void gateway_cut(struct gateway *g)
+{
+    end_exchanges(g);
+    cork_flush(g);
 }
 
 void gateway_stop(struct gateway *g)
@@ -193,8 +217,7 @@ void gateway_stop(struct gateway *g)
     if (g->stopping)
         return;
     g->stopping = true;
-    while (!list_empty(&g->exchanges))
-        exchange_abort(LIST_ENTRY(g->exchanges.next, struct exchange, node), REASON_LOCAL_STOP);
+    end_exchanges(g);
     while (!list_empty(&g->clients))
         downstream_close(LIST_ENTRY(g->clients.next, struct downstream, node));
     upstream_pool_clear(&g->management);

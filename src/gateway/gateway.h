@@ -69,7 +69,16 @@ uint64_t gateway_tick(struct gateway *g, uint64_t now_us);
 /* While the pool is over its limit: resets the client that holds most, reason `memory`. */
 void gateway_shed(struct gateway *g);
 
+/* How MLNode's management takes the gateway's questions now. */
+enum node_manner gateway_node_manner(const struct gateway *g);
 void gateway_counters(const struct gateway *g, struct gateway_counters *out);
+
+/* The time before a stop. Requests that began go on; each client's connection ends after the answer
+ * that is under way. A new request gets 503 `stopping` with Retry-After, or a closed connection
+ * without an answer where one would be taken for success; /mlgate/status is still served. */
+void gateway_drain(struct gateway *g);
+/* Ends the requests that are under way: their answers stay truncated. Clients may still ask. */
+void gateway_cut(struct gateway *g);
 
 /* Ends every exchange and connection with resets. Then gateway_free, after the soon-tasks ran. */
 void gateway_stop(struct gateway *g);

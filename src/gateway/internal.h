@@ -173,6 +173,7 @@ struct gateway {
     struct gateway_counters counters;
     struct log_gate full_gate;
     uint64_t started_us;
+    bool draining;
     bool stopping;
     struct cork cork;
     struct access access;
