@@ -8,6 +8,7 @@
 #include "config/problem.h"
 #include "config/token.h"
 #include "config/value.h"
+#include "config/words.h"
 
 #define AT(member)    .offset = offsetof(struct env_config, member)
 #define COUNT(member) .count_offset = offsetof(struct env_config, member)
@@ -199,6 +200,23 @@ const struct field env_fields[] = {
      .rule = "must be FIRST-LAST or one port, at most 128 ports from 1 to 65535",
      .example = "5001-5128",
      .help = "Where MLNode's engines may listen, on the host of MLNODE_INFERENCE."},
+    {.name = "STOP_GRACE",
+     .kind = FIELD_INT,
+     AT(stop_grace_s),
+     .max = 3600,
+     .fallback = "6",
+     .rule = "must be a whole number of seconds from 0 to 3600",
+     .example = "6",
+     .help = "Seconds that answers under way may go on after SIGTERM. The rest of a stop takes up "
+             "to 4 s more; Docker kills after 10 s unless told otherwise (docker stop -t)."},
+    {.name = "MLNODE_COMMAND",
+     .kind = FIELD_TEXT,
+     AT(mlnode_command),
+     .max = ENV_VALUE_MAX,
+     .rule = "must be words as in a shell's line, with quotes that are closed; no shell reads them",
+     .example = "/opt/server --host 127.0.0.1 --port 8080",
+     .help = "What `mlgate run` starts in the place of MLNode: a program and its arguments, "
+             "between blanks; '...' and \"...\" keep blanks together. Nothing is expanded."},
 };
 
 const size_t env_n_fields = sizeof(env_fields) / sizeof(env_fields[0]);
@@ -249,6 +267,16 @@ static bool token_by_file(char *const *environ_list, const struct field *f)
            env_given(environ_list, "SECRET_FRP_TOKEN_FILE") != NULL;
 }
 
+static void check_command(const struct env_config *env, struct problems *problems)
+{
+    char **words = env->mlnode_command != NULL ? words_split(env->mlnode_command) : NULL;
+
+    if (env->mlnode_command != NULL && words == NULL)
+        problem_add(problems, "MLNODE_COMMAND", env->mlnode_command,
+                    "must be words, and each quote must be closed", NULL);
+    mem_free(words);
+}
+
 static void check_together(char *const *environ_list, const struct env_config *env,
                            struct problems *problems)
 {
@@ -256,6 +284,7 @@ static void check_together(char *const *environ_list, const struct env_config *e
         env_given(environ_list, "SECRET_FRP_TOKEN_FILE"))
         problem_addf(problems, "SECRET_FRP_TOKEN_FILE",
                      "is set together with SECRET_FRP_TOKEN: give one of them");
+    check_command(env, problems);
     if (env->n_servers > 1)
         problem_warn(problems, "FRP_SERVER",
                      "%zu servers are named; for now only the first is served (%s, port %u)",
@@ -299,6 +328,7 @@ void env_free(struct env_config *env)
     mem_free(env->hf_home);
     mem_free(env->log_dir);
     mem_free(env->frp_tls_ca_file);
+    mem_free(env->mlnode_command);
     for (size_t i = 0; i < env->n_frp_tls_pins; i++)
         mem_free(env->frp_tls_pins[i]);
     mem_free(env->frp_tls_pins);

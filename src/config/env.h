@@ -47,6 +47,8 @@ struct env_config {
     int engine_direct;                     /* 0 auto, 1 off */
     uint16_t engine_first_port;
     uint16_t engine_last_port;
+    int stop_grace_s;
+    char *mlnode_command; /* NULL: MLNode as it is found in the image */
 };
 
 /* The contract: one entry a variable, in the order of the help. */

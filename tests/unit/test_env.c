@@ -56,6 +56,8 @@ static void test_defaults(void **state)
     assert_int_equal(e->engine_direct, 0);
     assert_int_equal(e->engine_first_port, 5001);
     assert_int_equal(e->engine_last_port, 5128);
+    assert_int_equal(e->stop_grace_s, 6);
+    assert_null(e->mlnode_command);
     fixture_free(&f);
 }
 
@@ -281,6 +283,20 @@ static const struct {
     {"ENGINE_DIRECT", "", true},
     {"ENGINE_DIRECT", "on", false},
     {"ENGINE_DIRECT", "autooff", false},
+    {"STOP_GRACE", "0", true},
+    {"STOP_GRACE", "3600", true},
+    {"STOP_GRACE", "", true},
+    {"STOP_GRACE", "3601", false},
+    {"STOP_GRACE", "-1", false},
+    {"STOP_GRACE", "6s", false},
+    {"STOP_GRACE", "06", false},
+    {"MLNODE_COMMAND", "server", true},
+    {"MLNODE_COMMAND", "/opt/a server --port=8080 'a b' \"c 'd\" e\\ f", true},
+    {"MLNODE_COMMAND", "", true},
+    {"MLNODE_COMMAND", "   ", false},
+    {"MLNODE_COMMAND", "server 'open", false},
+    {"MLNODE_COMMAND", "server \"open\\\"", false},
+    {"MLNODE_COMMAND", "server \\", false},
     {"ENGINE_PORTS", "5001-5128", true},
     {"ENGINE_PORTS", "65408-65535", true},
     {"ENGINE_PORTS", "1-128", true},
