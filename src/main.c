@@ -1,9 +1,12 @@
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/verb.h"
 
 static const struct verb verbs[] = {
+    {"run", cli_run, "the container's entry point: tunnel, gateway and MLNode, supervised"},
+    {"health", cli_health, "whether the running container is ready; --live: whether it lives"},
     {"client", cli_client,
      "the tunnel client: -c frpc.ini, or tunnel and gateway from the environment"},
     {"gateway", cli_gateway, "the HTTP gateway in front of one MLNode, alone"},
@@ -32,8 +35,17 @@ static const char *without_dashes(const char *word)
     return word;
 }
 
+/* As images do: `docker run IMAGE bash`. Returns when there is no such program. */
+static void execute(char **argv)
+{
+    if (argv[0][0] != '-' && argv[0][0] != '\0')
+        execvp(argv[0], argv);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc < 2 && getpid() == 1)
+        return cli_run(argc, argv);
     if (argc < 2) {
         cli_usage(stderr);
         return 2;
@@ -45,6 +57,7 @@ int main(int argc, char **argv)
         return cli_help(argc - 1, argv + 1);
     if (strcmp(argv[1], "-v") == 0 || strcmp(without_dashes(argv[1]), "version") == 0)
         return cli_version(argc - 1, argv + 1);
+    execute(argv + 1);
     fprintf(stderr, "mlgate: unknown verb '%s'\n\n", argv[1]);
     cli_usage(stderr);
     return 2;

@@ -5,25 +5,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cli/client.h"
 #include "cli/gateway.h"
-#include "cli/runtime.h"
 #include "cli/verb.h"
-#include "config/env.h"
 #include "config/frpc.h"
-#include "config/problem.h"
-#include "tunnel/client.h"
 #include "tunnel/work.h"
-
-struct client_run {
-    struct runtime runtime;
-    struct log *gateway_log;
-    struct wire *gateway; /* NULL with -c: the file names its own services */
-    struct client_config cfg;
-    struct env_config env;
-    struct client *client;
-    bool from_env;
-    int status;
-};
 
 static void usage(FILE *out)
 {
@@ -55,12 +41,10 @@ static bool load(struct client_run *run, const char *file, struct problems *prob
     return ok;
 }
 
-static void write_frpc_ini(struct client_run *run, struct log *log)
+void client_write_files(const struct client_config *cfg, const char *dir, struct log *log)
 {
-    const char *dir = run->env.frp_config_dir;
-
-    for (size_t i = 0; i < run->cfg.n_servers; i++) {
-        const struct server_addr *to = &run->cfg.servers[i];
+    for (size_t i = 0; i < cfg->n_servers; i++) {
+        const struct server_addr *to = &cfg->servers[i];
         char name[32] = "frpc.ini";
         char why[300];
 
@@ -70,7 +54,7 @@ static void write_frpc_ini(struct client_run *run, struct log *log)
                  strchr(to->host, ':') ? "Writing %s/%s for server [%s]:%u..."
                                        : "Writing %s/%s for server %s:%u...",
                  dir, name, to->host, to->port);
-        if (frpc_write(&run->cfg, i, dir, name, why, sizeof(why)) != 0)
+        if (frpc_write(cfg, i, dir, name, why, sizeof(why)) != 0)
             log_warn(log, "%s/%s could not be written (%s); going on from memory", dir, name, why);
         log_info(log, "Starting frpc with config %s/%s...", dir, name);
     }
@@ -83,6 +67,16 @@ static void stop(void *ctx)
     client_stop(run->client);
     if (run->gateway != NULL)
         wire_stop(run->gateway);
+    if (run->owner != NULL)
+        run->owner->stopping(run);
+}
+
+static void ready(void *ctx, bool ready)
+{
+    struct client_run *run = ctx;
+
+    if (run->owner != NULL)
+        run->owner->ready(run);
 }
 
 static void gave_up(void *ctx, enum reason why)
@@ -127,17 +121,14 @@ static void start_gateway(struct client_run *run)
         log_warn(run->gateway_log, "going on: what the tunnel carries needs no listener");
 }
 
-static void run_client(struct client_run *run, struct problems *problems)
+/* Everything but the files, from the runtime to the memory. */
+static void serve(struct client_run *run)
 {
     static const struct client_events events = {
-        .gave_up = gave_up, .user = user_to_gateway, .shed = shed};
+        .ready = ready, .gave_up = gave_up, .user = user_to_gateway, .shed = shed};
     struct runtime *r = &run->runtime;
     char error[300];
 
-    runtime_init(r, "frpc", run->cfg.log_level, run->cfg.memory_limit);
-    problems_log_warnings(problems, r->log);
-    if (run->from_env)
-        write_frpc_ini(run, r->log);
     run->client = client_new(r->net, &run->cfg, &events, run, error, sizeof(error));
     if (run->client == NULL) {
         log_error(r->log, "%s", error);
@@ -145,6 +136,8 @@ static void run_client(struct client_run *run, struct problems *problems)
     } else {
         if (run->from_env)
             start_gateway(run);
+        if (run->owner != NULL)
+            run->owner->starting(run);
         client_start(run->client);
         runtime_run(r, stop, run);
     }
@@ -152,6 +145,28 @@ static void run_client(struct client_run *run, struct problems *problems)
     client_free(run->client);
     wire_free(run->gateway);
     log_free(run->gateway_log);
+}
+
+static void run_client(struct client_run *run, struct problems *problems)
+{
+    struct runtime *r = &run->runtime;
+
+    runtime_init(r, "frpc", run->cfg.log_level, run->cfg.memory_limit);
+    problems_log_warnings(problems, r->log);
+    if (run->from_env)
+        client_write_files(&run->cfg, run->env.frp_config_dir, r->log);
+    serve(run);
+}
+
+int client_serve(const struct env_config *env, const struct client_owner *owner, void *ctx)
+{
+    struct client_run run = {.env = *env, .from_env = true, .owner = owner, .owner_ctx = ctx};
+
+    env_client_config(env, &run.cfg);
+    runtime_init(&run.runtime, "frpc", run.cfg.log_level, run.cfg.memory_limit);
+    serve(&run);
+    client_config_free(&run.cfg);
+    return run.status;
 }
 
 int cli_client(int argc, char **argv)

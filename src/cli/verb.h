@@ -11,6 +11,8 @@ struct verb {
     const char *help;
 };
 
+int cli_run(int argc, char **argv);
+int cli_health(int argc, char **argv);
 int cli_client(int argc, char **argv);
 int cli_gateway(int argc, char **argv);
 int cli_server(int argc, char **argv);

@@ -23,7 +23,11 @@ LAYERS = {
     "gateway": ["base", "http", "config", "net"],
     "tunnel": ["base", "mux", "proto", "http", "config", "net"],
     "testnode": ["base", "http", "net"],
-    "cli": ["base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "testnode"],
+    "container": ["base", "config", "testnode"],
+    "cli": [
+        *("base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "testnode"),
+        "container",
+    ],
 }
 # Cores: no sockets, no clock, no loop.
 CORES = ("proto", "mux", "http")

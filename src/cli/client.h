@@ -1,0 +1,43 @@
+/* The tunnel client as the verbs run it: with -c alone, else with the gateway in one process. */
+#ifndef CLI_CLIENT_H
+#define CLI_CLIENT_H
+
+#include "cli/runtime.h"
+#include "config/env.h"
+#include "config/problem.h"
+#include "gateway/wire.h"
+#include "tunnel/client.h"
+
+struct client_owner;
+
+struct client_run {
+    struct runtime runtime;
+    struct log *gateway_log;
+    struct wire *gateway; /* NULL with -c: the file names its own services */
+    struct client_config cfg;
+    struct env_config env;
+    struct client *client;
+    const struct client_owner *owner; /* NULL: nobody listens */
+    void *owner_ctx;
+    bool from_env;
+    int status;
+};
+
+/* Who wants to know how it goes. Called on the run's loop. */
+struct client_owner {
+    /* Tunnel and gateway are there, and nothing has happened yet. */
+    void (*starting)(struct client_run *run);
+    /* The proxies are confirmed, or no longer (client_status tells). */
+    void (*ready)(struct client_run *run);
+    /* Once: everything ends; the owner's own handles must go too. */
+    void (*stopping)(struct client_run *run);
+};
+
+/* Tunnel and gateway as `env` describes them, until a signal or runtime_stop. Returns the exit
+ * status. No file is written. */
+int client_serve(const struct env_config *env, const struct client_owner *owner, void *ctx);
+
+/* frpc.ini of each server, and the two lines that announce it. */
+void client_write_files(const struct client_config *cfg, const char *dir, struct log *log);
+
+#endif

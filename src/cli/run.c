@@ -1,0 +1,134 @@
+/* `mlgate run`: the container. Checks the environment, writes frpc.ini, and hands over to PID 1
+ * (container/init.h), which starts the worker and MLNode, or what stands in for it. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/client.h"
+#include "cli/run_environment.h"
+#include "cli/verb.h"
+#include "cli/worker.h"
+#include "config/words.h"
+#include "container/command.h"
+#include "container/init.h"
+#include "container/say.h"
+#include "container/testservers.h"
+
+struct container {
+    struct env_config env;
+    struct say say;
+    struct log *log;
+    char **command; /* NULL: none was given */
+};
+
+static void usage(FILE *out)
+{
+    fputs(
+        "usage: mlgate run\n\n"
+        "The entry point of the image: tunnel, gateway and MLNode under one supervisor, as the\n"
+        "environment says (mlgate help env). Made to be PID 1, and works below another one: there\n"
+        "it takes the variables it lacks from PID 1's environment.\n\n"
+        "SIGTERM and SIGINT stop in order; a second one cuts the answers that are under way.\n"
+        "Status: 0 stopped on request, 2 the configuration cannot be used, 1 otherwise.\n",
+        out);
+}
+
+static void say_reaped_child(void *say, pid_t pid)
+{
+    say_reaped(say, pid);
+}
+
+/* Which program stands in the place of MLNode. */
+static struct child_program choose_node(struct container *c)
+{
+    if (c->env.ubuntu_test)
+        return (struct child_program){
+            .name = "mlgate-test", .main = testservers_main, .ctx = &c->env};
+    if (c->env.mlnode_command != NULL) {
+        c->command = words_split(c->env.mlnode_command);
+        return (struct child_program){.name = "mlnode", .main = command_main, .ctx = c->command};
+    }
+    log_error(c->log, "no MLNode is known here: neither MLNODE_COMMAND nor UBUNTU_TEST is set; the "
+                      "tunnel is up all the same and the gateway answers 503");
+    return (struct child_program){0};
+}
+
+static void write_files(const struct container *c)
+{
+    struct log *log = log_new(c->say.fd, "frpc", c->env.log_level);
+    struct client_config cfg;
+
+    env_client_config(&c->env, &cfg);
+    client_write_files(&cfg, c->env.frp_config_dir, log);
+    client_config_free(&cfg);
+    log_free(log);
+}
+
+static int supervise(struct container *c, size_t borrowed, const struct problems *problems)
+{
+    struct init_config cfg = {
+        .worker = {.name = "mlgate-worker", .main = worker_main, .ctx = &c->env},
+        .grace_s = c->env.stop_grace_s,
+        .directory = c->env.frp_config_dir,
+        .reaped = say_reaped_child,
+        .reaped_ctx = &c->say,
+    };
+    int status;
+
+    say_open(&c->say);
+    c->log = log_new(c->say.fd, "mlgate", c->env.log_level);
+    problems_log_warnings(problems, c->log);
+    if (borrowed > 0)
+        log_info(c->log, "%zu variables that were missing here came from /proc/1/environ",
+                 borrowed);
+    write_files(c);
+    cfg.log = c->log;
+    cfg.output = c->say.fd;
+    cfg.node = choose_node(c);
+    cfg.node_is_ours = c->env.ubuntu_test;
+    status = init_run(&cfg);
+    mem_free(c->command);
+    log_free(c->log);
+    say_close(&c->say);
+    return status;
+}
+
+static int load_and_run(void)
+{
+    size_t borrowed = getpid() != 1 ? run_environment_borrow("/proc/1/environ") : 0;
+    struct container c = {0};
+    struct problems problems;
+    int status = 2;
+
+    problems_init(&problems);
+    if (env_load(environ, &c.env, &problems) == 0) {
+        status = supervise(&c, borrowed, &problems);
+        env_free(&c.env);
+    } else {
+        problems_print(&problems, stderr);
+    }
+    problems_free(&problems);
+    return status;
+}
+
+int cli_run(int argc, char **argv)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    int opt = getopt_long(argc, argv, "h", options, NULL);
+
+    if (opt == 'h') {
+        usage(stdout);
+        return 0;
+    }
+    if (opt != -1 || optind < argc) {
+        if (opt == -1)
+            fprintf(stderr, "mlgate run: unexpected argument '%s'\n", argv[optind]);
+        usage(stderr);
+        return 2;
+    }
+    init_hold_signals();
+    return load_and_run();
+}

@@ -1,0 +1,19 @@
+/* The environment that `mlgate run` goes by. Rental platforms give variables to PID 1 only: who
+ * starts us over SSH or from an onstart script does not have them. */
+#ifndef CLI_RUN_ENVIRONMENT_H
+#define CLI_RUN_ENVIRONMENT_H
+
+#include <stddef.h>
+
+enum {
+    /* Linux lets nobody start a program with more. */
+    RUN_ENVIRONMENT_MAX = 2 * 1024 * 1024,
+};
+
+/* Adds to this process's environment what it lacks of PID 1's (`path`: /proc/1/environ), when a
+ * required variable of the contract is missing here; what is set here stays. The token counts as
+ * given when either of its two variables is. Returns how many were added; 0 also when the file
+ * cannot be read, which leaves the missing ones to be reported as missing. */
+size_t run_environment_borrow(const char *path);
+
+#endif

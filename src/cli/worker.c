@@ -1,0 +1,110 @@
+#include "cli/worker.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "cli/client.h"
+#include "container/beat.h"
+
+struct worker {
+    int link;
+    bool draining;
+    uv_poll_t orders;
+    uv_timer_t beats;
+};
+
+/* The two lists are one: what a question for the state met. */
+_Static_assert((int)MANNER_UNKNOWN == (int)NODE_NOT_ASKED &&
+                   (int)MANNER_ABSENT == (int)NODE_ABSENT &&
+                   (int)MANNER_SILENT == (int)NODE_SILENT &&
+                   (int)MANNER_ANSWERS == (int)NODE_ANSWERS,
+               "beat_manner is node_manner");
+
+static void send_beat(struct client_run *run)
+{
+    struct worker *w = run->owner_ctx;
+    const struct gateway *gateway = wire_gateway(run->gateway);
+    struct gateway_counters n;
+    struct client_status tunnel;
+
+    gateway_counters(gateway, &n);
+    client_status(run->client, &tunnel);
+    const struct beat beat = {
+        .magic = BEAT_MAGIC,
+        .registered = tunnel.ready,
+        .manner = (uint8_t)gateway_node_manner(gateway),
+        .draining = w->draining,
+        .exchanges = (uint32_t)n.exchanges_now,
+        .clients = (uint32_t)n.clients_now,
+        .sessions = tunnel.sessions,
+        .requests = n.requests,
+    };
+    /* a PID 1 that does not read now gets the next one */
+    send(w->link, &beat, sizeof(beat), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void beat_due(uv_timer_t *timer)
+{
+    send_beat(timer->data);
+}
+
+static void obey(struct client_run *run, char order)
+{
+    struct worker *w = run->owner_ctx;
+    struct gateway *gateway = wire_gateway(run->gateway);
+
+    if (order == ORDER_DRAIN) {
+        w->draining = true;
+        gateway_drain(gateway);
+        uv_timer_start(&w->beats, beat_due, BEAT_EVERY_DRAINING_MS, BEAT_EVERY_DRAINING_MS);
+    } else if (order == ORDER_CUT) {
+        gateway_cut(gateway);
+    }
+    send_beat(run);
+}
+
+static void order_came(uv_poll_t *poll, int status, int events)
+{
+    struct client_run *run = poll->data;
+    struct worker *w = run->owner_ctx;
+    char order;
+    ssize_t n = recv(w->link, &order, 1, MSG_DONTWAIT);
+
+    if (n == 1) {
+        obey(run, order);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        log_warn(run->runtime.log, "the supervisor is gone: stopping");
+        runtime_stop(&run->runtime);
+    }
+}
+
+static void starting(struct client_run *run)
+{
+    struct worker *w = run->owner_ctx;
+
+    uv_timer_init(&run->runtime.loop, &w->beats);
+    uv_poll_init(&run->runtime.loop, &w->orders, w->link);
+    w->beats.data = run;
+    w->orders.data = run;
+    uv_timer_start(&w->beats, beat_due, BEAT_EVERY_MS, BEAT_EVERY_MS);
+    uv_poll_start(&w->orders, UV_READABLE, order_came);
+    send_beat(run);
+}
+
+static void stopping(struct client_run *run)
+{
+    struct worker *w = run->owner_ctx;
+
+    uv_close((uv_handle_t *)&w->beats, NULL);
+    uv_close((uv_handle_t *)&w->orders, NULL);
+}
+
+int worker_main(void *env, int link)
+{
+    static const struct client_owner owner = {
+        .starting = starting, .ready = send_beat, .stopping = stopping};
+    struct worker w = {.link = link};
+
+    return client_serve(env, &owner, &w);
+}

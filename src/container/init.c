@@ -1,0 +1,420 @@
+#include "container/init.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "container/descend.h"
+#include "container/health.h"
+#include "container/plan.h"
+#include "container/shim.h"
+
+enum {
+    /* Often enough to know that we were not frozen (PLAN_FROZEN_US). */
+    TURN_MS = 1000,
+    RECORDS_A_TURN = 64,
+    /* What a killed shim left behind is looked for this often, and for so long. */
+    STRAYS_MS = 50,
+    STRAYS_ROUNDS = 100,
+};
+
+/* In the environment of everything below the shim, so that what outlives it can be told from
+ * processes that came by `docker exec`. */
+static const char mark_name[] = "MLGATE_NODE";
+
+struct init {
+    const struct init_config *cfg;
+    struct plan plan;
+    struct health_door door;
+    pid_t pid[PLAN_CHILDREN]; /* 0: none */
+    unsigned kills[PLAN_CHILDREN];
+    int signals;          /* signalfd */
+    int link;             /* to the worker; -1: none */
+    bool bad_record_said; /* once a worker */
+    unsigned strays_left; /* rounds that are left of looking for them; 0: not looking */
+    int node_status;      /* held back while looking */
+    bool over;
+    int status;
+    char mark[48];
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static const char *name_of(enum plan_child child)
+{
+    return child == PLAN_WORKER ? "the worker" : "MLNode";
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+static int run_shim(void *ctx, int link)
+{
+    struct init *in = ctx;
+    struct log *log = log_child(in->cfg->log, "mlnode"); /* on `link` */
+    char value[sizeof(in->mark)];
+    int status;
+
+    snprintf(value, sizeof(value), "%s", strchr(in->mark, '=') + 1);
+    setenv(mark_name, value, 1);
+    status = shim_run(&in->cfg->node, in->cfg->node_is_ours ? link : -1, log);
+    log_free(log);
+    return status;
+}
+
+static pid_t start_node(struct init *in)
+{
+    const struct child_program shim = {.name = "mlgate-shim", .main = run_shim, .ctx = in};
+    const struct child_surroundings around = {
+        .link = in->cfg->output, .output = -1, .when_gone = SIGUSR1};
+
+    return child_start(&shim, &around);
+}
+
+static pid_t start_worker(struct init *in)
+{
+    struct child_surroundings around = {.output = in->cfg->output, .when_gone = SIGKILL};
+    int ends[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+        return -1;
+    around.link = ends[1];
+    pid = child_start(&in->cfg->worker, &around);
+    close(ends[1]);
+    if (pid < 0)
+        close(ends[0]);
+    else
+        in->link = ends[0];
+    in->bad_record_said = false;
+    return pid;
+}
+
+static void start(struct init *in, enum plan_child child)
+{
+    pid_t pid = child == PLAN_WORKER ? start_worker(in) : start_node(in);
+
+    in->kills[child] = 0;
+    if (pid > 0) {
+        in->pid[child] = pid;
+        log_info(in->cfg->log, "%s started, process %d", name_of(child), (int)pid);
+        return;
+    }
+    log_error(in->cfg->log, "%s cannot be started: %s", name_of(child), strerror(errno));
+    plan_exited(&in->plan, child, 1, now_us());
+}
+
+/* ---- what the plan asks for ------------------------------------------------------------------ */
+
+static void order(struct init *in, enum beat_order what)
+{
+    char byte = (char)what;
+
+    if (in->link >= 0 && send(in->link, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+        log_warn(in->cfg->log, "the worker takes no orders: %s", strerror(errno));
+}
+
+/* The shim kills everything below itself; a shim that does not is killed like anybody else. */
+static void kill_child(struct init *in, enum plan_child child)
+{
+    bool first = in->kills[child]++ == 0;
+
+    if (in->pid[child] > 0)
+        kill(in->pid[child], child == PLAN_NODE && first ? SIGUSR1 : SIGKILL);
+}
+
+static void term_child(struct init *in, enum plan_child child)
+{
+    if (in->pid[child] <= 0)
+        return;
+    log_info(in->cfg->log, "asking %s to end", name_of(child));
+    kill(in->pid[child], SIGTERM);
+}
+
+static void say(struct init *in, const struct plan_action *a)
+{
+    struct log *log = in->cfg->log;
+    double s = (double)a->us / 1e6;
+
+    switch (a->what) {
+    case PLAN_SAY_PAUSE:
+        if (a->count >= PLAN_STORM)
+            log_error(log, "%s ended %u times in a row soon after its start; next start in %.1f s",
+                      name_of(a->child), a->count, s);
+        else
+            log_warn(log, "%s starts again in %.1f s", name_of(a->child), s);
+        break;
+    case PLAN_SAY_NO_BEAT:
+        log_error(log, "no sign of life from the worker for %.1f s: killing it", s);
+        break;
+    case PLAN_SAY_SILENT:
+        log_warn(log,
+                 "MLNode accepts connections and does not answer; it is killed if that lasts "
+                 "%.0f s",
+                 s);
+        break;
+    case PLAN_SAY_ANSWERS:
+        log_info(log, "MLNode answers again, after %.0f s", s);
+        break;
+    default:
+        log_error(log, "MLNode accepted connections and did not answer for %.0f s: killing it", s);
+        break;
+    }
+}
+
+static void leave(struct init *in, int status)
+{
+    in->over = true;
+    in->status = status;
+}
+
+static void act(struct init *in, const struct plan_action *a)
+{
+    switch (a->what) {
+    case PLAN_START:
+        start(in, a->child);
+        break;
+    case PLAN_TERM:
+        term_child(in, a->child);
+        break;
+    case PLAN_KILL:
+        kill_child(in, a->child);
+        break;
+    case PLAN_ABANDON:
+        log_error(in->cfg->log, "%s was killed and does not end; leaving it", name_of(a->child));
+        kill_child(in, a->child);
+        break;
+    case PLAN_DRAIN:
+        log_info(in->cfg->log, "stopping: new requests are refused, answers may finish for %d s",
+                 in->cfg->grace_s);
+        order(in, ORDER_DRAIN);
+        break;
+    case PLAN_CUT:
+        if (in->plan.beat.exchanges > 0)
+            log_warn(in->cfg->log, "stopping: %" PRIu32 " answers did not finish and are cut",
+                     in->plan.beat.exchanges);
+        order(in, ORDER_CUT);
+        break;
+    case PLAN_EXIT:
+        leave(in, a->status);
+        break;
+    default:
+        say(in, a);
+        break;
+    }
+}
+
+static void act_all(struct init *in)
+{
+    struct plan_action a;
+
+    while (plan_take(&in->plan, &a))
+        act(in, &a);
+}
+
+/* ---- ends ------------------------------------------------------------------------------------ */
+
+static void child_ended(struct init *in, enum plan_child child, int wait_status)
+{
+    char fate[64];
+
+    in->pid[child] = 0;
+    child_fate(wait_status, fate, sizeof(fate));
+    if (in->plan.phase == PHASE_SERVE)
+        log_warn(in->cfg->log, "%s %s", name_of(child), fate);
+    else
+        log_info(in->cfg->log, "%s %s", name_of(child), fate);
+    if (child == PLAN_WORKER && in->link >= 0) {
+        close(in->link);
+        in->link = -1;
+    }
+    if (child == PLAN_NODE && WIFSIGNALED(wait_status) && descend_possible()) {
+        in->node_status = child_status(wait_status);
+        in->strays_left = STRAYS_ROUNDS;
+    } else {
+        plan_exited(&in->plan, child, child_status(wait_status), now_us());
+    }
+}
+
+/* The shim itself was killed, and its descendants have become our children. */
+static void end_strays(struct init *in)
+{
+    if (in->strays_left == 0)
+        return;
+    in->strays_left--;
+    if (in->strays_left > 0 && descend_signal_marked(in->mark, SIGKILL) > 0)
+        return;
+    if (in->strays_left == 0)
+        log_error(in->cfg->log, "processes of MLNode do not end although they were killed");
+    in->strays_left = 0;
+    plan_exited(&in->plan, PLAN_NODE, in->node_status, now_us());
+}
+
+static void reap(struct init *in)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (int i = 0; i < PLAN_CHILDREN; i++)
+            if (pid == in->pid[i])
+                child_ended(in, (enum plan_child)i, status);
+        if (in->cfg->reaped != NULL)
+            in->cfg->reaped(in->cfg->reaped_ctx, pid);
+    }
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static void read_signals(struct init *in)
+{
+    struct signalfd_siginfo s;
+
+    while (read(in->signals, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
+        if (s.ssi_signo == SIGCHLD)
+            continue; /* many may stand behind one: reap looks */
+        log_info(in->cfg->log, "SIG%s received", sigabbrev_np((int)s.ssi_signo));
+        plan_stop(&in->plan, now_us());
+    }
+}
+
+static void read_records(struct init *in)
+{
+    char data[sizeof(struct beat) + 1]; /* a record that is too long must show */
+    struct beat beat;
+
+    for (int i = 0; i < RECORDS_A_TURN && in->link >= 0; i++) {
+        ssize_t n = recv(in->link, data, sizeof(data), MSG_DONTWAIT);
+
+        if (n < 0 && errno != ECONNRESET)
+            return;
+        if (n <= 0) {
+            close(in->link);
+            in->link = -1;
+        } else if (beat_read(data, (size_t)n, &beat)) {
+            plan_beat(&in->plan, &beat, now_us());
+        } else if (!in->bad_record_said) {
+            in->bad_record_said = true;
+            log_error(in->cfg->log, "the worker sent something that is no record; not believed");
+        }
+    }
+}
+
+static void answer_health(struct init *in)
+{
+    const struct plan *p = &in->plan;
+    const struct health now = {
+        .magic = HEALTH_MAGIC,
+        .phase = (uint8_t)p->phase,
+        .worker = (uint8_t)p->child[PLAN_WORKER].state,
+        .node = (uint8_t)p->child[PLAN_NODE].state,
+        .registered = p->beat.registered,
+        .manner = p->beat.manner,
+        .worker_starts = p->child[PLAN_WORKER].starts,
+        .node_starts = p->child[PLAN_NODE].starts,
+        .beat_age_us = now_us() - p->beat_us,
+    };
+
+    if (in->door.fd >= 0)
+        health_answer(&in->door, &now);
+}
+
+static int patience(const struct init *in)
+{
+    uint64_t due = plan_due(&in->plan);
+    uint64_t now = now_us();
+    uint64_t ms = due <= now ? 0 : (due - now) / 1000 + 1;
+    uint64_t most = in->strays_left > 0 ? STRAYS_MS : TURN_MS;
+
+    return (int)(ms < most ? ms : most);
+}
+
+static void turn(struct init *in)
+{
+    struct pollfd fds[] = {{.fd = in->signals, .events = POLLIN},
+                           {.fd = in->link, .events = POLLIN},
+                           {.fd = in->door.fd, .events = POLLIN}};
+
+    poll(fds, sizeof(fds) / sizeof(fds[0]), patience(in));
+    read_signals(in);
+    read_records(in);
+    reap(in);
+    end_strays(in);
+    answer_health(in);
+    plan_tick(&in->plan, now_us());
+    act_all(in);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+/* SIGHUP: a terminal that goes away takes what it started along, unless told otherwise (nohup). */
+static void choose_signals(sigset_t *set)
+{
+    static const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP};
+    struct sigaction hangup;
+
+    sigemptyset(set);
+    sigaction(SIGHUP, NULL, &hangup);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (numbers[i] != SIGHUP || hangup.sa_handler != SIG_IGN)
+            sigaddset(set, numbers[i]);
+}
+
+void init_hold_signals(void)
+{
+    sigset_t set;
+
+    choose_signals(&set);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would reap for us and tell nobody */
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static void make_mark(struct init *in)
+{
+    uint64_t number = 0;
+
+    if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != (ssize_t)sizeof(number))
+        number = now_us();
+    snprintf(in->mark, sizeof(in->mark), "%s=%016" PRIx64, mark_name, number);
+}
+
+int init_run(const struct init_config *cfg)
+{
+    struct init in = {.cfg = cfg, .link = -1, .door = {.fd = -1}, .status = 1};
+    sigset_t set;
+
+    choose_signals(&set);
+    in.signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (in.signals < 0) {
+        log_error(cfg->log, "no signalfd: %s", strerror(errno));
+        return 1;
+    }
+    if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+        log_warn(cfg->log, "orphans cannot be reaped here: %s", strerror(errno));
+    make_mark(&in);
+    health_open(&in.door, cfg->directory, cfg->log);
+    plan_init(&in.plan, (uint64_t)cfg->grace_s * 1000000, cfg->node.main != NULL, now_us());
+    while (!in.over)
+        turn(&in);
+    health_close(&in.door);
+    close(in.signals);
+    log_info(cfg->log, "stopped with status %d", in.status);
+    return in.status;
+}

@@ -1,0 +1,36 @@
+/* PID 1: starts the worker and the node, reaps everything, ends both in order (plan.h decides), and
+ * answers `mlgate health`. Plain POSIX; after its start it allocates nothing, reads nothing that
+ * came from the network, and never waits for a write. Where it is not PID 1 it is the subreaper of
+ * what it started. Processes that came by `docker exec` are reaped and otherwise left alone. */
+#ifndef CONTAINER_INIT_H
+#define CONTAINER_INIT_H
+
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "container/child.h"
+
+struct init_config {
+    struct child_program worker;
+    /* Runs below the shim (shim.h), which ends every process it left behind. A NULL main: there is
+     * none, and the worker serves alone. */
+    struct child_program node;
+    int grace_s;           /* for answers to finish after SIGTERM */
+    const char *directory; /* for the socket of `mlgate health` */
+    struct log *log;       /* writes never wait: see say.h */
+    int output;            /* the same kind: the worker's standard output and error */
+    bool node_is_ours;     /* the node writes there too, and not to standard output itself */
+    /* Hears of every child that ended, also those of others. May be NULL. */
+    void (*reaped)(void *ctx, pid_t pid);
+    void *reaped_ctx;
+};
+
+/* Keeps signals for init_run: a stop that is asked for meanwhile is not lost. To be called first of
+ * all. */
+void init_hold_signals(void);
+
+/* Runs until everything has ended. 0: asked to; 2: the worker found its configuration unusable
+ * before it ever ran; 1: otherwise. */
+int init_run(const struct init_config *cfg);
+
+#endif
