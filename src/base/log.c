@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct log {
     int fd;
     const char *tag;
     enum log_level level;
+    uint64_t lost; /* lines that found no room in a descriptor that does not wait */
     time_t second; /* what `stamp` says */
     char stamp[24];
 };
@@ -68,7 +70,9 @@ static size_t line_head(char out[LOG_HEAD_MAX], struct log *log, enum log_level 
     return used < LOG_HEAD_MAX ? (size_t)used : LOG_HEAD_MAX - 1;
 }
 
-static void put_all(int fd, const char *data, size_t len)
+/* false: nobody reads, and the descriptor does not wait. Other failures are nobody's business: a
+ * log that cannot be written must not stop the work. */
+static bool put_all(int fd, const char *data, size_t len)
 {
     while (len > 0) {
         ssize_t n = write(fd, data, len);
@@ -76,10 +80,41 @@ static void put_all(int fd, const char *data, size_t len)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return; /* a log that cannot be written must not stop the work */
+            return n == 0 || errno != EAGAIN;
         data += n;
         len -= (size_t)n;
     }
+    return true;
+}
+
+static uint64_t lines_in(const char *data, size_t len)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < len; i++)
+        n += data[i] == '\n';
+    return n;
+}
+
+/* What was lost is said where it is missing. */
+static bool tell_lost(struct log *log)
+{
+    char line[LOG_HEAD_MAX + 64];
+    size_t used = line_head(line, log, LOG_WARN);
+
+    used +=
+        (size_t)snprintf(line + used, sizeof(line) - used,
+                         "%" PRIu64 " lines are missing here: nobody read the log\n", log->lost);
+    if (!put_all(log->fd, line, used))
+        return false;
+    log->lost = 0;
+    return true;
+}
+
+static void put_lines(struct log *log, const char *data, size_t len)
+{
+    if ((log->lost > 0 && !tell_lost(log)) || !put_all(log->fd, data, len))
+        log->lost += lines_in(data, len);
 }
 
 static bool wanted(const struct log *log, enum log_level level)
@@ -105,7 +140,7 @@ void log_write(struct log *log, enum log_level level, const char *format, ...)
     if (used > sizeof(line) - 2)
         used = sizeof(line) - 2;
     line[used++] = '\n';
-    put_all(log->fd, line, used);
+    put_lines(log, line, used);
 }
 
 size_t log_head(struct log *log, enum log_level level, char out[LOG_HEAD_MAX])
@@ -113,10 +148,10 @@ size_t log_head(struct log *log, enum log_level level, char out[LOG_HEAD_MAX])
     return wanted(log, level) ? line_head(out, log, level) : 0;
 }
 
-void log_put(const struct log *log, const char *lines, size_t len)
+void log_put(struct log *log, const char *lines, size_t len)
 {
     if (log != NULL)
-        put_all(log->fd, lines, len);
+        put_lines(log, lines, len);
 }
 
 int log_level_parse(const char *text)

@@ -18,7 +18,9 @@ enum log_level {
 
 struct log;
 
-/* A log writing to `fd`, which stays the caller's. `tag` (static, e.g. "frpc") is in every line. */
+/* A log writing to `fd`, which stays the caller's. `tag` (static, e.g. "frpc") is in every line.
+ * Where `fd` does not wait (O_NONBLOCK), lines that find no room are counted, and said when there
+ * is room again. */
 struct log *log_new(int fd, const char *tag, enum log_level level);
 void log_free(struct log *log);
 /* A second tag on the same descriptor and level; freed with log_free on its own. */
@@ -33,7 +35,7 @@ void log_write(struct log *log, enum log_level level, const char *format, ...)
  * lines that begin so and end with a newline. */
 enum { LOG_HEAD_MAX = 80 };
 size_t log_head(struct log *log, enum log_level level, char out[LOG_HEAD_MAX]);
-void log_put(const struct log *log, const char *lines, size_t len);
+void log_put(struct log *log, const char *lines, size_t len);
 
 #define log_debug(log, ...) log_write((log), LOG_DEBUG, __VA_ARGS__)
 #define log_info(log, ...)  log_write((log), LOG_INFO, __VA_ARGS__)

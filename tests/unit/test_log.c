@@ -1,6 +1,7 @@
 /* What an operator reads: whole lines, and none that a peer wrote. */
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -278,6 +279,38 @@ static void test_head_and_put(void **state)
     assert_non_null(strstr(end(&s, log), " [I] [gateway] text\n"));
 }
 
+/* A pipe that is full and does not wait: what is missing is said where it is missing. */
+static void test_lost_lines_are_counted(void **state)
+{
+    struct log *log;
+    char drain[4096];
+    char text[8192];
+    ssize_t n;
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    log = log_new(ends[1], "full", LOG_INFO);
+    while (write(ends[1], "filler filler f\n", 16) == 16)
+        ;
+    log_info(log, "one");
+    log_put(log, "two\nthree\n", 10);
+    while (read(ends[0], drain, sizeof(drain)) > 0)
+        ;
+    log_info(log, "four");
+    log_info(log, "five");
+    n = read(ends[0], text, sizeof(text) - 1);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_non_null(strstr(text, "[W] [full] 3 lines are missing here: nobody read the log\n"));
+    assert_null(strstr(text, "three"));
+    assert_true(strstr(text, "missing") < strstr(text, "four"));
+    assert_true(strstr(text, "four") < strstr(text, "five"));
+    assert_null(strstr(strstr(text, "four"), "missing"));
+    log_free(log);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_no_line_is_forged),
         cmocka_unit_test(test_long_lines_are_cut),
         cmocka_unit_test(test_closed_descriptor),
+        cmocka_unit_test(test_lost_lines_are_counted),
         cmocka_unit_test(test_level_names),
     };
 
