@@ -396,12 +396,21 @@ void exchange_abort(struct exchange *x, enum reason why)
     cut(x, why);
 }
 
+/* Body bytes wait while there is no open connection. An idle one is open at once, and no event will
+ * tell that they can go on. */
+static void attempt_again(struct exchange *x)
+{
+    attempt(x);
+    if (x->sent && x->client != NULL && x->client->pending.len > 0)
+        gateway_soon(x->gw, &x->client->task);
+}
+
 static void try_another_engine(struct exchange *x, struct engine *failed, enum reason why)
 {
     if (why == REASON_CONNECT_REFUSED)
         engines_refused(x->gw->engines, failed);
     x->tried[x->n_tried++] = failed;
-    attempt(x);
+    attempt_again(x);
 }
 
 /* Whether a damped question may be asked once more, `after_us` from now. */
@@ -451,7 +460,7 @@ void exchange_attempt_failed(struct exchange *x, enum reason why)
     } else if (stale && x->replayable && !unsent && !x->retried && x->head != NULL) {
         x->retried = true;
         x->gw->counters.retried++;
-        attempt(x);
+        attempt_again(x);
     } else if (may_pause(x)) {
         pause_before_next(x);
     } else if (unsent || x->route.damped) {
@@ -478,7 +487,7 @@ void exchange_attempt_timeout(struct exchange *x)
 void exchange_pause_over(struct exchange *x)
 {
     list_remove(&x->wait.node);
-    attempt(x);
+    attempt_again(x);
 }
 
 /* ---- ends ------------------------------------------------------------------------------------ */
