@@ -12,7 +12,7 @@ static const struct verb verbs[] = {
     {"gateway", cli_gateway, "the HTTP gateway in front of one MLNode, alone"},
     {"server", cli_server, "the frp server for the network node"},
     {"testnode", cli_testnode, "a stand-in for MLNode without a GPU"},
-    {"demo", cli_demo, "server, client and testnode on loopback, and a streamed answer"},
+    {"demo", cli_demo, "all of it on loopback: a streamed answer, what is routed and refused"},
     {"version", cli_version, "print the version"},
     {"help", cli_help,
      "this text; `help env`, `help client`, `help gateway`, `help server` say more"},

@@ -33,8 +33,11 @@ static char *content_of(const json_t *answer, const char *part)
     return copy;
 }
 
-static void count_token(struct chat *c, uint64_t now_us)
+static void count_token(struct chat *c, uint64_t now_us, unsigned read)
 {
+    if (c->tokens > 0 && read == c->last_read)
+        c->glued++;
+    c->last_read = read;
     if (c->tokens++ == 0)
         c->first_us = now_us;
     else if (now_us - c->last_us > c->longest_gap_us)
@@ -42,7 +45,7 @@ static void count_token(struct chat *c, uint64_t now_us)
     c->last_us = now_us;
 }
 
-static void take_event(struct chat *c, const char *json, size_t len, uint64_t now_us)
+static void take_event(struct chat *c, const char *json, size_t len, uint64_t now_us, unsigned read)
 {
     json_t *chunk = json_loadb(json, len, 0, NULL);
     char *text;
@@ -54,14 +57,14 @@ static void take_event(struct chat *c, const char *json, size_t len, uint64_t no
     text = content_of(chunk, "delta");
     /* the opening chunk carries the role and an empty text, the closing one none */
     if (text != NULL && text[0] != '\0') {
-        count_token(c, now_us);
+        count_token(c, now_us, read);
         c->token(c->ctx, text);
     }
     mem_free(text);
     json_decref(chunk);
 }
 
-static void take_line(struct chat *c, uint64_t now_us)
+static void take_line(struct chat *c, uint64_t now_us, unsigned read)
 {
     size_t skip = sizeof(data_field) - 1;
 
@@ -74,14 +77,14 @@ static void take_line(struct chat *c, uint64_t now_us)
     if (c->len - skip == strlen("[DONE]") && memcmp(c->line + skip, "[DONE]", c->len - skip) == 0)
         c->done = true;
     else
-        take_event(c, c->line + skip, c->len - skip, now_us);
+        take_event(c, c->line + skip, c->len - skip, now_us, read);
 }
 
-void chat_feed(struct chat *c, const char *data, size_t len, uint64_t now_us)
+void chat_feed(struct chat *c, const char *data, size_t len, uint64_t now_us, unsigned read)
 {
     for (size_t i = 0; i < len && c->why == NULL; i++) {
         if (data[i] == '\n') {
-            take_line(c, now_us);
+            take_line(c, now_us, read);
             c->len = 0;
         } else if (c->len < sizeof(c->line)) {
             c->line[c->len++] = data[i];

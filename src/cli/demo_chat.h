@@ -19,12 +19,15 @@ struct chat {
     uint64_t first_us; /* when the first token came */
     uint64_t last_us;
     uint64_t longest_gap_us; /* between two tokens */
+    size_t glued;            /* tokens that came in one read with the one before */
+    unsigned last_read;
     size_t len;
     char line[CHAT_EVENT_MAX];
 };
 
 void chat_init(struct chat *c, void (*token)(void *ctx, const char *text), void *ctx);
-void chat_feed(struct chat *c, const char *data, size_t len, uint64_t now_us);
+/* `read` numbers the reads of the connection: what comes with the same number came together. */
+void chat_feed(struct chat *c, const char *data, size_t len, uint64_t now_us, unsigned read);
 /* Tokens a second between the first and the last; 0 when they are one moment. */
 double chat_rate(const struct chat *c);
 /* The text of an answer that was not streamed, for the caller to release with mem_free, and how

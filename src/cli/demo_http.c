@@ -33,6 +33,7 @@ struct demo_http {
     uint64_t left; /* of a body with a length */
     struct http_chunk chunk;
     struct demo_http_traffic traffic;
+    unsigned reads;
     size_t scan;
     size_t head_len;
     char head[DEMO_HTTP_HEAD_MAX];
@@ -161,6 +162,7 @@ static void over(struct demo_http *h)
 static void received(struct demo_http *h, const char *data, size_t len)
 {
     h->traffic.received += len;
+    h->reads++;
     while (len > 0 && (h->phase == PHASE_HEAD || h->phase == PHASE_BODY)) {
         size_t n = h->phase == PHASE_HEAD ? take_head(h, data, len) : take_body(h, data, len);
 
@@ -232,22 +234,28 @@ static void dialled(void *ctx, struct conn *c, enum reason why, const char *text
     send_request(h);
 }
 
-void demo_http_ask(struct demo_http *h, const char *path, const char *json)
+void demo_http_send(struct demo_http *h, char *request)
 {
     const struct dial_target target = {
         .host = "127.0.0.1", .port = h->port, .timeout_ms = CONNECT_TIMEOUT_MS};
-    char length[80] = "";
 
-    if (json != NULL)
-        snprintf(length, sizeof(length),
-                 "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(json));
-    h->request = mem_printf("%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n%s",
-                            json ? "POST" : "GET", path, h->port, length, json ? json : "");
+    h->request = request;
     expect_head(h);
     if (h->stream != NULL)
         send_request(h);
     else
         h->dial = dial_start(h->net, &target, dialled, h);
+}
+
+void demo_http_ask(struct demo_http *h, const char *path, const char *json)
+{
+    char length[80] = "";
+
+    if (json != NULL)
+        snprintf(length, sizeof(length),
+                 "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(json));
+    demo_http_send(h, mem_printf("%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n%s",
+                                 json ? "POST" : "GET", path, h->port, length, json ? json : ""));
 }
 
 struct demo_http *demo_http_new(struct net *n, uint16_t port, const struct demo_http_events *events,
@@ -260,6 +268,11 @@ struct demo_http *demo_http_new(struct net *n, uint16_t port, const struct demo_
     h->events = events;
     h->ctx = ctx;
     return h;
+}
+
+unsigned demo_http_reads(const struct demo_http *h)
+{
+    return h->reads;
 }
 
 struct demo_http_traffic demo_http_traffic(const struct demo_http *h)

@@ -32,6 +32,11 @@ struct demo_http *demo_http_new(struct net *n, uint16_t port, const struct demo_
 /* A GET when `json` is NULL, else a POST of it. Connects when there is no connection. Only while
  * nothing is being asked. */
 void demo_http_ask(struct demo_http *h, const char *path, const char *json);
+/* The same with a request that is written already, right or wrong; the text is taken over. */
+void demo_http_send(struct demo_http *h, char *request);
+/* How often bytes of answers came. What one call of `body` after another brings while this stays
+ * the same came in one piece. */
+unsigned demo_http_reads(const struct demo_http *h);
 struct demo_http_traffic demo_http_traffic(const struct demo_http *h);
 /* Nothing is called any more. NULL is allowed. */
 void demo_http_free(struct demo_http *h);

@@ -79,19 +79,26 @@ static bool port_free(unsigned port)
     return bound;
 }
 
-bool place_ports(uint16_t *out, size_t n)
+static bool all_free(unsigned first, unsigned n)
 {
+    while (n > 0 && port_free(first + n - 1))
+        n--;
+    return n == 0;
+}
+
+uint16_t place_ports(unsigned n)
+{
+    uint32_t places = PORTS - n + 1;
     uint32_t start;
-    size_t found = 0;
 
     fill_random(&start, sizeof(start));
-    for (uint32_t i = 0; i < PORTS && found < n; i++) {
-        unsigned port = PORT_FIRST + (start % PORTS + i) % PORTS;
+    for (uint32_t i = 0; i < places; i++) {
+        unsigned first = PORT_FIRST + (start % places + i) % places;
 
-        if (port_free(port))
-            out[found++] = (uint16_t)port;
+        if (all_free(first, n))
+            return (uint16_t)first;
     }
-    return found == n;
+    return 0;
 }
 
 bool place_client_id(char out[PLACE_CLIENT_ID_SIZE])

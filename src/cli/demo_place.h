@@ -22,9 +22,10 @@ void place_token(char out[PLACE_TOKEN_SIZE]);
 /* A CLIENT_ID, chosen at random, whose ports 1{ID} and 2{ID} are free on 127.0.0.1 at this moment.
  * false: there is none. */
 bool place_client_id(char out[PLACE_CLIENT_ID_SIZE]);
-/* `n` different ports that are free on 127.0.0.1 now, outside the range from which Linux takes the
- * ports of outgoing connections, so that none takes one a moment later. false: there are fewer. */
-bool place_ports(uint16_t *out, size_t n);
+/* The first of `n` ports in a row that are free on 127.0.0.1 now, outside the range from which
+ * Linux takes the ports of outgoing connections, so that none takes one a moment later. 0: there
+ * are none. */
+uint16_t place_ports(unsigned n);
 
 /* Our own environment, less the variables of the server and the client, with `settings`
  * ("NAME=...", ends with NULL) added. The list and its strings are the caller's, for

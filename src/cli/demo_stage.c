@@ -14,7 +14,14 @@ enum {
     SETTINGS_MAX = 12,
 };
 
-enum { PORT_SERVER, PORT_GATEWAY, PORT_GATEWAY_POC, PORTS };
+/* Ports in a row. */
+enum place {
+    AT_SERVER = 0,
+    AT_GATEWAY = 1,
+    AT_GATEWAY_POC = 2,
+    AT_ENGINES = 3,
+    PLACES = AT_ENGINES + DEMO_ENGINES,
+};
 
 struct stage {
     uv_loop_t *loop;
@@ -23,9 +30,10 @@ struct stage {
     void *ctx;
     struct process *children[CHILDREN];
     unsigned proxies_up;
+    unsigned engines_found;
     bool stopping;
     bool ended_told;
-    uint16_t ports[PORTS]; /* the server's, and those of the client's gateway */
+    uint16_t first_port; /* of PLACES */
     uint16_t node_inference_port;
     uint16_t node_management_port;
     char client_id[PLACE_CLIENT_ID_SIZE];
@@ -33,11 +41,16 @@ struct stage {
     char pin[PIN_SIZE];
 };
 
+static unsigned port_at(const struct stage *s, unsigned place)
+{
+    return s->first_port + place;
+}
+
 /* ---- what the children say ------------------------------------------------------------------- */
 
 static void testnode_said(struct stage *s, const char *line)
 {
-    if (sscanf(line, "{\"inference\":%hu,\"management\":%hu}", &s->node_inference_port,
+    if (sscanf(line, "{\"inference\":%hu,\"management\":%hu,", &s->node_inference_port,
                &s->node_management_port) == 2)
         s->events->up(s->ctx, CHILD_TESTNODE);
 }
@@ -54,12 +67,25 @@ static void server_said(struct stage *s, const char *line)
         s->events->up(s->ctx, CHILD_SERVER);
 }
 
+/* Whether this line is the last of those that must come. */
+static bool client_is_up(struct stage *s, const char *line)
+{
+    bool proxy = strstr(line, "start proxy success") != NULL;
+    bool engine = strstr(line, " found: healthy") != NULL;
+
+    s->proxies_up += proxy;
+    s->engines_found += engine;
+    return (proxy || engine) && s->proxies_up == PROXIES && s->engines_found == DEMO_ENGINES;
+}
+
 static void client_said(struct stage *s, const char *line)
 {
     if (strstr(line, "the server refused") != NULL && !s->stopping)
         s->events->failed(s->ctx, CHILD_CLIENT, "the server refused what the client asked for");
-    if (strstr(line, "start proxy success") != NULL && ++s->proxies_up == PROXIES)
+    if (client_is_up(s, line))
         s->events->up(s->ctx, CHILD_CLIENT);
+    if (strstr(line, ", upstream ") != NULL || strstr(line, "refused a request of ") != NULL)
+        s->events->request(s->ctx, line);
 }
 
 static int index_of(const struct stage *s, const struct process *p)
@@ -151,6 +177,8 @@ static void start_testnode(struct stage *s)
 {
     char *tokens = mem_printf("--tokens=%d", DEMO_TOKENS);
     char *rate = mem_printf("--token-rate=%d", DEMO_RATE);
+    char *engines = mem_printf("--engines=%d", DEMO_ENGINES);
+    char *at = mem_printf("--engine-port=%u", port_at(s, AT_ENGINES));
     const char *const argv[] = {
         "mlgate",
         "testnode",
@@ -160,6 +188,8 @@ static void start_testnode(struct stage *s)
         "--listen-management=127.0.0.1:0",
         tokens,
         rate,
+        engines,
+        at,
         NULL,
     };
     char *const settings[] = {NULL};
@@ -167,13 +197,15 @@ static void start_testnode(struct stage *s)
     launch(s, CHILD_TESTNODE, argv, settings);
     mem_free(tokens);
     mem_free(rate);
+    mem_free(engines);
+    mem_free(at);
 }
 
 static void start_server(struct stage *s)
 {
     char *state = mem_printf("%s/server", s->dir);
     char *token = mem_printf("SECRET_FRP_TOKEN=%s", s->token);
-    char *at = mem_printf("127.0.0.1:%u", s->ports[PORT_SERVER]);
+    char *at = mem_printf("127.0.0.1:%u", port_at(s, AT_SERVER));
     const char *const argv[] = {"mlgate", "server", "--bind", at, "--state-dir", state, NULL};
     char *const settings[] = {token, NULL};
 
@@ -190,7 +222,7 @@ static void start_client(struct stage *s)
     size_t n = 0;
 
     settings[n++] = mem_printf("API_NODE=127.0.0.1:9000"); /* required; nothing here calls it */
-    settings[n++] = mem_printf("FRP_SERVER=127.0.0.1:%u", s->ports[PORT_SERVER]);
+    settings[n++] = mem_printf("FRP_SERVER=127.0.0.1:%u", port_at(s, AT_SERVER));
     settings[n++] = mem_printf("FRP_TLS_PIN=%s", s->pin);
     settings[n++] = mem_printf("FRP_CONFIG_DIR=%s/frp", s->dir);
     settings[n++] = mem_printf("SECRET_FRP_TOKEN=%s", s->token);
@@ -198,9 +230,10 @@ static void start_client(struct stage *s)
     settings[n++] = mem_printf("MLNODE_MANAGEMENT=127.0.0.1:%u", s->node_management_port);
     settings[n++] = mem_printf("MLNODE_INFERENCE=127.0.0.1:%u", s->node_inference_port);
     /* whatever else runs on this machine keeps its ports, and is no engine of the demo's */
-    settings[n++] = mem_printf("GATEWAY_LISTEN=127.0.0.1:%u", s->ports[PORT_GATEWAY]);
-    settings[n++] = mem_printf("GATEWAY_LISTEN_POC=127.0.0.1:%u", s->ports[PORT_GATEWAY_POC]);
-    settings[n++] = mem_printf("ENGINE_DIRECT=off");
+    settings[n++] = mem_printf("GATEWAY_LISTEN=127.0.0.1:%u", port_at(s, AT_GATEWAY));
+    settings[n++] = mem_printf("GATEWAY_LISTEN_POC=127.0.0.1:%u", port_at(s, AT_GATEWAY_POC));
+    settings[n++] = mem_printf("ENGINE_PORTS=%u-%u", port_at(s, AT_ENGINES),
+                               port_at(s, AT_ENGINES + DEMO_ENGINES - 1));
     settings[n] = NULL;
     launch(s, CHILD_CLIENT, argv, settings);
     while (n-- > 0)
@@ -228,7 +261,8 @@ struct stage *stage_new(uv_loop_t *loop, const char *dir, const struct stage_eve
     s->events = events;
     s->ctx = ctx;
     place_token(s->token);
-    if (place_ports(s->ports, PORTS) && place_client_id(s->client_id))
+    s->first_port = place_ports(PLACES);
+    if (s->first_port != 0 && place_client_id(s->client_id))
         return s;
     stage_free(s);
     return NULL;
@@ -255,7 +289,11 @@ void stage_places(const struct stage *s, struct demo_report *r)
     memcpy(r->client_id, s->client_id, sizeof(r->client_id));
     r->inference_port = (uint16_t)(INFERENCE + id);
     r->poc_port = (uint16_t)(POC + id);
-    r->server_port = s->ports[PORT_SERVER];
+    r->server_port = (uint16_t)port_at(s, AT_SERVER);
+    r->gateway_port = (uint16_t)port_at(s, AT_GATEWAY);
+    r->gateway_poc_port = (uint16_t)port_at(s, AT_GATEWAY_POC);
+    for (int i = 0; i < DEMO_ENGINES; i++)
+        r->engine_port[i] = (uint16_t)port_at(s, AT_ENGINES + (unsigned)i);
     r->node_inference_port = s->node_inference_port;
     r->node_management_port = s->node_management_port;
     for (int i = 0; i < CHILDREN; i++)

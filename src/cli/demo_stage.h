@@ -1,6 +1,6 @@
 /* The three children of the demo and what each needs to know of the others: ports, the token, the
  * server's pin. Whether a child is up is read from what it says, so a change of those lines in
- * testnode/verb.c, tunnel/server.c or tunnel/client.c is a change here. */
+ * testnode/verb.c, tunnel/server.c, tunnel/client.c or gateway/engines.c is a change here. */
 #ifndef CLI_DEMO_STAGE_H
 #define CLI_DEMO_STAGE_H
 
@@ -15,12 +15,14 @@ struct stage;
 
 struct stage_events {
     /* The child does what it was started for: the testnode and the server listen, the client has
-     * both its ports on the server. */
+     * both its ports on the server and has found the engines. */
     void (*up)(void *ctx, enum demo_child which);
     /* It ended unasked, was refused by the server, or ended badly. `why` is a clause, valid during
      * the call. */
     void (*failed)(void *ctx, enum demo_child which, const char *why);
     void (*all_ended)(void *ctx);
+    /* The client's gateway has said what became of a request; the line is valid during the call. */
+    void (*request)(void *ctx, const char *line);
 };
 
 /* `dir` is the children's; it must outlive the stage. NULL: no ports are free. */

@@ -95,8 +95,13 @@ def test_shows_the_whole_story(demo):
     )
     assert re.search(rf"{TOKENS} tokens: first after \d+\.\d ms, then \d+\.\d a second", text)
     assert re.search(r"8 tokens: all after \d+\.\d ms", text)
-    assert re.search(r"latency +-?\d+ us added to GET /health: \d+ direct, \d+ through", text)
-    assert re.search(r"bytes +[\d.]+ kB to the model and [\d.]+ kB back through port 1\d{4}", text)
+    assert re.search(r"GET /health +on 1\d{4}  200 to an engine, :\d+\n", text)
+    assert re.search(r"GET /health +on 2\d{4}  200 to management, :\d+\n", text)
+    assert re.search(r"POST /api/v1/train/start +on 1\d{4}  404 not_served\n", text)
+    assert re.search(r"POST /v1/chat/completions +on 1\d{4}  400 bad_request: two lengths", text)
+    assert re.search(r"latency +-?\d+ us added to GET /v1/models: \d+ at an engine itself, \d+", text)
+    assert re.search(r"first token after \d+\.\d ms, \d+\.\d at an engine itself; longest pause", text)
+    assert re.search(r"bytes +[\d.]+ kB to the model and [\d.]+ kB back through 1\d{4} and 2", text)
     assert re.search(r"memory +testnode \d+\.\d MB, server \d+\.\d MB, client \d+\.\d MB", text)
     assert "curl http" not in text and "\033" not in text
     shown.assert_nothing_left()
@@ -114,6 +119,58 @@ def test_prints_tokens_when_they_arrive(tmp_path):
     assert len(set(stream)) > TOKENS // 2  # a busy machine may join some
 
 
+ROUTED = [  # leading digit of the port, path, where it goes
+    (1, "/api/v1/state", "management"),
+    (2, "/api/v1/state", "management"),
+    (1, "/v1/models", "engine"),
+    (2, "/v3.0.8/v1/models", "engine"),
+    (1, "/health", "engine"),
+    (2, "/health", "management"),
+    (2, "/mlgate-test/source?bytes=9", "inference"),
+    (2, "/mlgate/status", "gateway"),
+]
+REFUSED = [
+    (1, "/api/v1/train/start", 404, "not_served"),
+    (2, "/api/v1/tra%69n/start", 404, "not_served"),
+    (1, "/v1/chat/completions", 400, "bad_request"),
+]
+
+
+def test_what_is_routed_and_refused(demo):
+    shown = demo("--json")
+    assert shown.wait_end(LIMIT) == 0
+    report = json.loads(shown.out[0])
+    ports = report["ports"]
+    places = {
+        "management": [ports["testnode_management"]],
+        "inference": [ports["testnode_inference"]],
+        "engine": ports["engines"],
+        "gateway": [None],
+    }
+    assert [(c["port"] // 10000, c["path"], c["to"]) for c in report["routed"]] == ROUTED
+    for call in report["routed"]:
+        assert call["status"] == 200 and call.get("to_port") in places[call["to"]], call
+    refused = [(c["port"] // 10000, c["path"], c["status"], c["code"]) for c in report["refused"]]
+    assert refused == REFUSED
+    assert not any("to_port" in call for call in report["refused"])
+    shown.assert_nothing_left()
+
+
+def test_the_engines_say_the_same(demo):
+    """What the summary tells of the way is what the other end saw."""
+    shown = demo("--keep", "--json")
+    eventually(lambda: shown.out, LIMIT, "the summary")
+    report = json.loads(shown.out[0])
+    base = f"http://127.0.0.1:{report['ports']['testnode_management']}"
+    engines = httpx.get(f"{base}/mlgate-test/engines", timeout=10).json()
+    assert [e["port"] for e in engines["engines"]] == report["ports"]["engines"]
+    assert engines["proxied"] <= 2  # the one routed there, and what the gateway compares with
+    # two streams, one completion, one request through the inference port; nothing that was refused
+    assert sum(e["requests"] for e in engines["engines"]) == 4
+    shown.signal(signal.SIGINT)
+    assert shown.wait_end(5 * SLOW) == 0
+
+
 def test_json(demo):
     shown = demo("--json")
     assert shown.wait_end(LIMIT) == 0
@@ -125,6 +182,10 @@ def test_json(demo):
     assert report["stream"]["tokens"] == TOKENS
     assert 0 < report["stream"]["first_token_ms"] < 5000 * SLOW
     assert 5 < report["stream"]["tokens_per_second"] < 60
+    assert 0 < report["stream"]["longest_gap_ms"] < 5000 * SLOW
+    assert report["stream"]["glued"] < TOKENS / 2  # none, unless the machine is busy
+    assert report["stream_direct"]["tokens"] == TOKENS
+    assert 0 < report["stream_direct"]["first_token_ms"] < 5000 * SLOW
     assert report["completion"]["tokens"] == 8
     latency = report["latency"]
     assert latency["rounds"] >= 20
@@ -158,6 +219,8 @@ def test_keep_stays_until_asked(demo, number):
         events = [line.strip() for line in answer.iter_lines() if line.startswith("data: ")]
     assert events[-1] == "data: [DONE]" and len(events) > TOKENS
     assert httpx.get(f"http://127.0.0.1:{report['ports']['poc']}/health").status_code == 200
+    listener = f"http://127.0.0.1:{report['ports']['gateway']}"
+    assert httpx.get(f"{listener}/v1/models").status_code == 200
 
     shown.signal(number)
     assert shown.wait_end(5 * SLOW) == 0
@@ -173,7 +236,7 @@ def test_the_printed_commands_work(demo):
     shown = demo("--keep")
     shown.wait_line("Ctrl-C stops everything", LIMIT)
     lines = [line.strip() for line in shown.out if line.startswith("  curl ")]
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         made = subprocess.run(
             ["sh", "-c", f"{line} -sSf"], capture_output=True, timeout=10, check=False
@@ -254,6 +317,10 @@ def test_configuration_for_other_instances_does_not_count(demo):
         FRP_TLS_PIN="wrong",
         LOG_LEVEL="error",
         MEMORY_LIMIT="none",
+        GATEWAY_LISTEN="wrong",
+        GATEWAY_POLICY="none",
+        ENGINE_PORTS="1-1",
+        ENGINE_DIRECT="off",
         MLGATE_BIND="wrong",
         MLGATE_ALLOW_PORTS="1",
         SECRET_FRP_TOKEN_FILE="/nonexistent",
