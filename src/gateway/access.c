@@ -41,13 +41,13 @@ static void put_ms(struct line *l, uint64_t us)
 
 static void put_upstream(struct line *l, const struct exchange *x)
 {
-    if (x->up == NULL) {
+    if (x->pool == NULL) {
         put(l, "-");
         return;
     }
-    put(l, x->up->pool->at.host);
+    put(l, x->pool->at.host);
     put(l, ":");
-    put_uint(l, x->up->pool->at.port);
+    put_uint(l, x->pool->at.port);
 }
 
 static void put_exchange(struct line *l, const struct exchange *x, uint64_t now)
@@ -62,9 +62,9 @@ static void put_exchange(struct line *l, const struct exchange *x, uint64_t now)
     put(l, ", all ");
     put_ms(l, now - x->began_us);
     put(l, ", client ");
-    put(l, x->client ? x->client->peer : "gone");
+    put(l, x->peer);
     put(l, ":");
-    put_uint(l, x->client ? x->client->peer_port : 0);
+    put_uint(l, x->peer_port);
     put(l, ", upstream ");
     put_upstream(l, x);
     put(l, ", ");

@@ -100,7 +100,8 @@ static void take_final(struct exchange *x, const struct http_head *head)
 {
     struct downstream *c = x->client;
 
-    if (c != NULL && c->eof && c->pending.len == 0)
+    /* An answer before the end of its request: the rest may never be taken. */
+    if (!x->request_done || (c != NULL && c->eof && c->pending.len == 0))
         x->keep_alive = false;
     if (!write_head(x, head, outer_framing(x))) {
         broken(x, "its Connection fields name too many others");
@@ -228,12 +229,12 @@ static size_t take(struct exchange *x, const char *data, size_t len)
     return used;
 }
 
+/* An upstream that answered without taking the request may never take it: the next one would wait
+ * behind the rest. */
 static void finish(struct exchange *x, bool clean)
 {
-    bool reuse = clean && x->request_done && x->answer.keep_alive;
+    bool reuse = clean && x->request_done && x->answer.keep_alive && x->up->queued == 0;
 
-    if (!x->request_done)
-        x->keep_alive = false;
     exchange_end(x, REASON_DONE, reuse);
 }
 

@@ -146,7 +146,7 @@ static size_t take(struct downstream *c, const char *data, size_t len)
 static void rest(struct downstream *c)
 {
     struct gateway *g = c->gw;
-    bool in_head = c->exchange == NULL && c->pending.len > 0;
+    bool in_head = may_begin(c) && c->pending.len > 0;
 
     if (c->stream == NULL)
         return;
@@ -231,7 +231,7 @@ static void got_sent(struct downstream *c, size_t len)
     c->queued -= len < c->queued ? len : c->queued;
     if (c->exchange != NULL)
         answer_release(c->exchange);
-    else if (c->pending.len > 0 && may_begin(c))
+    else if ((c->pending.len > 0 || c->eof) && may_begin(c))
         gateway_soon(c->gw, &c->task);
 }
 

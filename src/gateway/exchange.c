@@ -146,6 +146,7 @@ static void attempt(struct exchange *x)
     struct upstream_pool *pool = choose_pool(x);
     struct upstream *u = NULL;
 
+    x->pool = pool;
     x->sent = false;
     x->heard = false;
     if (!x->retried)
@@ -182,6 +183,8 @@ static void free_exchange(struct net_task *t)
     bytes_clear(&x->early, x->gw->host->pool);
     x->gw->objects--;
     mem_free(x->head);
+    if (x->orphan)
+        mem_free((char *)(uintptr_t)x->peer);
     mem_free(x);
 }
 
@@ -202,6 +205,8 @@ static struct exchange *exchange_new(struct downstream *c, const struct http_hea
     memcpy(x->line, line, size);
     x->gw = g;
     x->client = c;
+    x->peer = c->peer;
+    x->peer_port = c->peer_port;
     x->began_us = gateway_now(g);
     x->head_request = http_slice_is(head->method, "HEAD");
     x->old_client = head->minor == 0;
@@ -266,6 +271,9 @@ static void start(struct exchange *x, struct http_head *head, const struct http_
                       (x->request.kind == HTTP_BODY_LENGTH && x->request.length == 0);
     x->keep_alive = x->request.keep_alive && !g->draining;
     x->replayable = x->request_done && is_safe(head->method);
+    x->expects = !x->old_client && http_header_has_token(head, "expect", "100-continue");
+    if (!x->request_done)
+        x->route.damped = false; /* a body goes to one upstream */
     http_chunk_init(&x->request_chunk);
     if (!policy_allows(g->cfg.policy, head->method, target)) {
         g->counters.refused++;
@@ -336,9 +344,12 @@ void exchange_reject(struct downstream *c, unsigned status, const char *why)
 
 /* ---- failures -------------------------------------------------------------------------------- */
 
+/* Who asked to be told whether to send the body may leave it out after any other answer than 100:
+ * what comes next is a body or a request, and nobody can tell. */
 static bool may_discard(const struct exchange *x)
 {
-    return x->keep_alive && x->request.kind == HTTP_BODY_LENGTH && x->request_left <= DISCARD_MAX;
+    return x->keep_alive && !x->expects && x->request.kind == HTTP_BODY_LENGTH &&
+           x->request_left <= DISCARD_MAX;
 }
 
 static void answer_error(struct exchange *x, const struct http_error *e, enum reason why)
@@ -508,11 +519,10 @@ static void go_on_alone(struct exchange *x)
     struct gateway *g = x->gw;
 
     x->orphan = true;
-    g->n_orphans++;
-    if (g->n_orphans > GATEWAY_ORPHANS_MAX)
+    x->peer = mem_strdup(x->peer);
+    if (++g->n_orphans > GATEWAY_ORPHANS_MAX)
         exchange_abort(oldest_orphan(g), REASON_LIMIT);
-    else if (x->up != NULL)
-        answer_release(x);
+    answer_release(x);
 }
 
 void exchange_client_left(struct exchange *x, bool gone)

@@ -171,8 +171,10 @@ void gateway_shed(struct gateway *g)
                  "reached (MEMORY_LIMIT)",
                  c->peer, c->peer_port, held_by(c));
         c->exchange = NULL;
+        bytes_clear(&c->pending, g->host->pool); /* now, lest others go for it too */
         downstream_reset(c);
         if (x != NULL) {
+            bytes_clear(&x->early, g->host->pool);
             x->client = NULL;
             exchange_abort(x, REASON_MEMORY);
         } else {

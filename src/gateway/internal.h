@@ -94,10 +94,14 @@ struct exchange {
     struct gateway *gw;
     struct downstream *client; /* NULL: left, and the request runs to its end */
     struct upstream *up;       /* NULL: none now */
-    struct engine *engine;     /* counted on */
-    struct list node;          /* on gateway.exchanges, by age */
-    struct wait wait;          /* connecting, attempt, pause */
-    struct net_task task;      /* frees */
+    /* For the log: the client's address, its own copy once the client has left, and the upstream
+     * that was tried last (NULL: none). */
+    const char *peer;
+    const struct upstream_pool *pool;
+    struct engine *engine; /* counted on */
+    struct list node;      /* on gateway.exchanges, by age */
+    struct wait wait;      /* connecting, attempt, pause */
+    struct net_task task;  /* frees */
     struct route route;
     struct engine *tried[ENGINE_TRIES];
     unsigned n_tried;
@@ -121,11 +125,13 @@ struct exchange {
     uint64_t bytes_in;
     uint64_t bytes_out;
     unsigned status;
+    uint16_t peer_port;
     enum answer_phase phase : 8;
     enum reason why : 8;
     bool head_request; /* HEAD: no body comes back */
     bool old_client;   /* HTTP/1.0 */
     bool keep_alive;   /* the client's connection, after this */
+    bool expects;      /* sends the body when it is told to (Expect: 100-continue) */
     bool replayable;   /* nothing is lost when it is sent again: GET, HEAD, OPTIONS without body */
     bool retried;
     bool request_done; /* all of it was taken from the client */
