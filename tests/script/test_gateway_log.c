@@ -1,0 +1,254 @@
+/* What the operator reads: a line for each request, a word for each end, numbers that add up; and
+ * what programs read: errors in OpenAI's shape with codes that stay. */
+#include "gateway_stage.h"
+
+#include <jansson.h>
+
+/* The log has this line exactly once since it was looked at last. */
+static void logged(struct stage *s, const char *line)
+{
+    char *log = fake_log(s->h);
+    char *want = mem_printf("%s\n", line);
+    const char *at = strstr(log, want);
+
+    if (at == NULL || strstr(at + 1, want) != NULL)
+        fail_msg("not one line\n%s\nin\n%s", line, log);
+    mem_free(log);
+    mem_free(want);
+    fake_log_clear(s->h);
+}
+
+static void a_line_for_each_request(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+
+    fake_log_clear(s->h);
+    stage_say(c, GET("/v3.0.8/v1/models?key=secret"));
+    fake_advance(s->h, 1500);
+    stage_say(stage_up(s, ENGINE), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    fake_advance(s->h, 2000 * 1000 + 7);
+    stage_say(stage_up(s, ENGINE), "hello");
+    logged(s, "GET /v1/models 200, 5 bytes, first 1.500 ms, all 2001.507 ms, client 10.0.0.1:1000, "
+              "upstream 127.0.0.1:5001, done");
+    stage_say(c, GET("/sleep"));
+    logged(s, "GET /sleep 404, 0 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
+              "upstream -, policy");
+    stage_say(c, POST("/api/v1/stop%1b%0a", "0", ""));
+    logged(s, "refused a request of 10.0.0.1:1000: 400, control byte in path");
+    stage_free(s);
+}
+
+/* Also where nobody is left to tell: whose request it was, and where it had gone. */
+static void lines_of_requests_that_failed(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_POC);
+
+    fake_log_clear(s->h);
+    stage_say(c, POST("/v1/a", "0", ""));
+    fake_fail(stage_up(s, ENGINE), REASON_PEER_RESET);
+    fake_run(s->h);
+    logged(s, "POST /v1/a 502, 0 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
+              "upstream 127.0.0.1:5001, upstream-closed");
+    stage_say(c, POST("/v1/b", "0", ""));
+    stage_say(stage_up(s, ENGINE), CHUNKED "1\r\na\r\n");
+    fake_advance(s->h, 3000);
+    fake_fail_now(c, REASON_PEER_RESET);
+    fake_run(s->h);
+    logged(s, "POST /v1/b 200, 6 bytes, first 0.000 ms, all 3.000 ms, client 10.0.0.1:1000, "
+              "upstream 127.0.0.1:5001, client-left");
+    c = stage_user(s, ROLE_POC);
+    stage_say(c, POST("/api/v1/pow/x", "0", ""));
+    fake_fail_now(c, REASON_PEER_RESET);
+    fake_advance(s->h, 9000);
+    stage_say(stage_up(s, MANAGEMENT), OK("0", ""));
+    logged(s, "POST /api/v1/pow/x 200, 0 bytes, first 9.000 ms, all 9.000 ms, client "
+              "10.0.0.2:1000, upstream 127.0.0.1:8080, done");
+    fake_crash(s->h, MANAGEMENT);
+    c = stage_user(s, ROLE_POC);
+    stage_say(c, POST("/api/v1/stop", "0", ""));
+    logged(s, "POST /api/v1/stop 0, 0 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.3:1000, "
+              "upstream 127.0.0.1:8080, upstream-down");
+    stage_free(s);
+}
+
+/* An answer to HTTP/1.0 that breaks off is cut by a reset, and logged like any other. */
+static void lines_of_answers_that_were_cut(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+
+    fake_log_clear(s->h);
+    stage_say(c, "GET /v1/a HTTP/1.0\r\n\r\n");
+    stage_say(stage_up(s, ENGINE), CHUNKED "2\r\nab\r\n");
+    stage_say(stage_up(s, ENGINE), "nonsense\r\n");
+    assert_true(c->reset);
+    logged(s, "GET /v1/a 200, 2 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
+              "upstream 127.0.0.1:5001, upstream-protocol");
+    stage_free(s);
+}
+
+/* Long paths are cut, odd bytes are escaped, and a thousand lines a turn lose none. */
+static void lines_are_bounded(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+    char path[1001];
+    char *request;
+    char *log;
+    size_t n = 0;
+
+    memset(path, 'a', 1000);
+    path[1000] = '\0';
+    request = mem_printf("GET /sleep/%s HTTP/1.1\r\nHost: h\r\n\r\n", path);
+    fake_log_clear(s->h);
+    s->h->piece = 4000;
+    for (int i = 0; i < 300; i++)
+        fake_say(c, request);
+    fake_run(s->h);
+    log = fake_log(s->h);
+    for (const char *at = log; (at = strstr(at, "GET /sleep/aaaa")) != NULL; n++) {
+        size_t len = strcspn(at, "\n");
+
+        assert_in_range(len, 100, 300);
+        at += len;
+    }
+    assert_int_equal(n, 300);
+    mem_free(log);
+    mem_free(request);
+    stage_free(s);
+}
+
+static void numbers_add_up(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+    struct gateway_counters n;
+
+    s->play = play_echo;
+    stage_say(c, GET("/v1/a") POST("/v1/b", "5", "hello") GET("/api/v1/state") GET("/sleep"));
+    fake_crash(s->h, MANAGEMENT);
+    stage_say(c, GET("/api/v1/state") POST("/api/v1/stop", "0", ""));
+    stage_say(stage_user(s, ROLE_POC), "nonsense\r\n\r\n");
+    n = stage_counts(s);
+    assert_int_equal(n.clients, 2);
+    assert_int_equal(n.requests, 7);
+    assert_int_equal(n.answers[2], 3);
+    assert_int_equal(n.answers[4], 2);
+    assert_int_equal(n.answers[5], 1);
+    assert_int_equal(n.answers[0], 1);
+    assert_int_equal(n.direct, 2);
+    assert_int_equal(n.refused, 1);
+    assert_int_equal(n.bytes_in, 5);
+    assert_int_equal(n.bytes_out, strlen("GET /v1/a -") + strlen("POST /v1/b hello") +
+                                      strlen("GET /api/v1/state -"));
+    assert_int_equal(n.ended.of[REASON_DONE], 3);
+    assert_int_equal(n.ended.of[REASON_UPSTREAM_DOWN], 2);
+    assert_int_equal(n.ended.of[REASON_REFUSED_POLICY], 1);
+    assert_int_equal(n.ended.of[REASON_BAD_REQUEST], 1);
+    assert_int_equal(n.clients_now, 0);
+    stage_free(s);
+}
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+static void is_openai(const struct message *m, const char *type, const char *code)
+{
+    json_t *root = json_loadb(m->body, m->body_len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *error = json_object_get(root, "error");
+
+    assert_non_null(error);
+    assert_int_equal(json_object_size(root), 1);
+    assert_int_equal(json_object_size(error), 4);
+    assert_true(strlen(json_string_value(json_object_get(error, "message"))) > 0);
+    assert_string_equal(json_string_value(json_object_get(error, "type")), type);
+    assert_string_equal(json_string_value(json_object_get(error, "code")), code);
+    assert_true(json_is_null(json_object_get(error, "param")));
+    json_decref(root);
+}
+
+static void errors_are_openais(void **state)
+{
+    static const struct {
+        const char *request;
+        unsigned status;
+        const char *type;
+        const char *code;
+    } rows[] = {
+        {"nonsense\r\n\r\n", 400, "invalid_request_error", "bad_request"},
+        {GET("/v1//a"), 400, "invalid_request_error", "bad_request"},
+        {"GET / HTTP/1.1\r\n\r\n", 400, "invalid_request_error", "bad_request"},
+        {"POST /v1/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n",
+         400, "invalid_request_error", "bad_request"},
+        {"POST /v1/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400,
+         "invalid_request_error", "bad_chunk"},
+        {GET("/sleep"), 404, "not_found_error", "not_served"},
+        {GET("/v1/a"), 503, "service_unavailable", "engine_unavailable"},
+        {GET("/api/v1/state"), 503, "service_unavailable", "management_unavailable"},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct stage *s = stage_new();
+        struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+
+        if (rows[i].status == 503) {
+            fake_crash(s->h, MANAGEMENT);
+            fake_crash(s->h, INFERENCE);
+            fake_crash(s->h, ENGINE);
+        }
+        stage_say(c, rows[i].request);
+        ERROR(c, rows[i].status, rows[i].code);
+        is_openai(&s->last, rows[i].type, rows[i].code);
+        stage_free(s);
+    }
+}
+
+/* Too long, too many, in a target or in a head: the status says which. */
+static void limits_have_codes(void **state)
+{
+    static const struct {
+        const char *before;
+        const char *repeated;
+        unsigned times;
+        unsigned status;
+        const char *code;
+    } rows[] = {
+        {"GET /", "aaaaaaaaaa", 410, 414, "target_too_long"},
+        {"GET / HTTP/1.1\r\nHost: h\r\n", "A: b\r\n", 128, 431, "head_too_large"},
+        {"GET / HTTP/1.1\r\nHost: h\r\nA: ", "aaaaaaaaaa", 6600, 431, "head_too_large"},
+        {"GET / HTTP/1.1\r\nHost: h\r\nConnection: a", ",abcdefgh", 70, 400, "bad_request"},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct stage *s = stage_new();
+        struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+
+        fake_say(c, rows[i].before);
+        for (unsigned k = 0; k < rows[i].times; k++)
+            fake_say(c, rows[i].repeated);
+        fake_say(c, i == 0 ? " HTTP/1.1\r\nHost: h\r\n\r\n" : i == 1 ? "\r\n" : "\r\n\r\n");
+        fake_run(s->h);
+        ERROR(c, rows[i].status, rows[i].code);
+        assert_string_equal(stage_field(s, "Connection"), "close");
+        assert_true(c->ended);
+        HEARD(s, "");
+        stage_free(s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_for_each_request),
+        cmocka_unit_test(lines_of_requests_that_failed),
+        cmocka_unit_test(lines_of_answers_that_were_cut),
+        cmocka_unit_test(lines_are_bounded),
+        cmocka_unit_test(numbers_add_up),
+        cmocka_unit_test(errors_are_openais),
+        cmocka_unit_test(limits_have_codes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
