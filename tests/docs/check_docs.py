@@ -20,6 +20,8 @@ FORBIDDEN = [rb"(?<![\w.])/wo" + rb"rk\b", rb"\bTO" + rb"DO\b", rb"\bFIX" + rb"M
 EXEMPT = {"tests/docs/check_rules.py"}
 # Flags of the server that are not settings, and so are not in its table.
 PLAIN_FLAGS = {"config", "help"}
+# Values of enums without a name in src/http and src/gateway that are no limits.
+LABELS = {"SIZE", "GO_ON", "GATEWAY_ROLES"}
 UNITS = {"ms": 1e-3, "s": 1, "B": 1, "KiB": 1024, "MiB": 1024**2}
 
 
@@ -116,6 +118,46 @@ def check_variables(binary):
             yield f"{name} is in `help env` and in no document"
 
 
+def rows_of_variables(text):
+    """(name, cells behind it) of the tables of variables."""
+    for name, cells in re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|(.*)\|$", text, re.M):
+        yield name, [cell.strip().strip("`") for cell in cells.split("|")]
+
+
+def check_readme_variables(binary):
+    """README names every variable, and the defaults in its tables are the real ones."""
+    said = ask(binary, "help", "env")
+    defaults = dict(re.findall(r"^([A-Z][A-Z0-9_]+)  \(default (\S+)\)$", said, re.M))
+    known = set(variables(binary))
+    readme = text_of("README.md")
+    client = dict(rows_of_variables(section("README.md", "## The environment of the client")))
+    container = dict(rows_of_variables(section("README.md", "## The container")))
+    if not client or not container:
+        yield "README.md has no tables of variables"
+    for name, cells in [*client.items(), *container.items()]:
+        default = cells[1] if name in client else cells[0]
+        if name not in known:
+            yield f"README.md has a row for {name}, which is no variable"
+        elif default != defaults.get(name, ""):
+            yield f"{name} has the default {defaults.get(name)}, not {default} as README.md says"
+    for name in sorted(known):
+        if f"`{name}`" not in readme:
+            yield f"{name} is not in README.md"
+
+
+def check_gateway_flags(binary):
+    said = ask(binary, "gateway", "--help")
+    if said != ask(binary, "help", "gateway"):
+        yield "`mlgate gateway --help` and `mlgate help gateway` differ"
+    manual = text_of(MANUALS[0]).split(".Ss The gateway")[1].split("\n.Ss ")[0]
+    flags = set(re.findall(r"^--([a-z-]+) VALUE", said, re.M))
+    in_manual = set(re.findall(r"\bFl -([a-z][a-z-]+)", manual)) - PLAIN_FLAGS
+    for flag in sorted(flags ^ in_manual):
+        yield f"--{flag} is only in one of `mlgate gateway --help` and {MANUALS[0]}"
+    if not flags:
+        yield "`mlgate gateway --help` names no flag"
+
+
 def check_server_flags(binary):
     said = ask(binary, "help", "server")
     manual = text_of(MANUALS[1])
@@ -182,6 +224,51 @@ def check_texts(document, heading):
             yield f'{document} quotes "{row}", but no source has "{missing[0]}"'
 
 
+def gateway_errors():
+    """(code, status) of every answer that the gateway makes itself."""
+    for path in tracked():
+        if re.match(r"src/gateway/\w+\.c$", path):
+            text = text_of(path)
+            yield from re.findall(r'\.status = (\d+),[^{}]*?\.code = "(\w+)"', text)
+            yield from re.findall(r'case (\d+):\s+return "(\w+)"', text)
+
+
+def check_error_codes():
+    """The table of error codes has each code that there is, with its status, and no other."""
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", section("README.md", "### Errors"), re.M)
+    said = {(status, code) for code, status in rows}
+    real = set(gateway_errors())
+    if not real:
+        yield "no error code found in src/gateway"
+    for status, code in sorted(real - said):
+        yield f"{status} {code} is not in README.md"
+    for status, code in sorted(said - real):
+        yield f"{status} {code} is in README.md and not in src/gateway"
+
+
+def check_all_constants():
+    """Every limit of http and gateway (a value of an enum without a name) is in a table."""
+    rows = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", text_of("doc/DESIGN.md"), re.M))
+    for path in tracked():
+        if not re.match(r"src/(http|gateway)/\w+\.[ch]$", path):
+            continue
+        text = re.sub(r"/\*.*?\*/", "", text_of(path), flags=re.S)
+        for body in re.findall(r"^enum \{(.*?)\}", text, re.S | re.M):
+            for name in re.findall(r"\b([A-Z][A-Z0-9_]+)\s*=", body):
+                if name not in rows | LABELS:
+                    yield f"{name} of {path} is in no table of doc/DESIGN.md"
+
+
+def number_of(name, path):
+    """A constant that another one is made of, from the same folder."""
+    for beside in tracked():
+        if Path(beside).parent == Path(path).parent:
+            found = source_value(beside, name)
+            if found is not None:
+                return str(found)
+    return name
+
+
 def source_value(path, name):
     """The constant's number as the file defines it, in the unit that its name says."""
     source = re.sub(r"/\*.*?\*/", "", text_of(path), flags=re.S)
@@ -189,6 +276,7 @@ def source_value(path, name):
     if not found:
         return None
     words = re.sub(r"\((?:size_t|uint64_t)\)|(?<=\d)(?:ULL|LL|UL|U|L)\b", "", found[1]).strip()
+    words = re.sub(r"\b[A-Z][A-Z0-9_]+\b", lambda m: number_of(m[0], path), words)
     if not re.fullmatch(r"[\d\s()*+<-]+", words):
         return None
     number = eval(words, {"__builtins__": {}})  # digits and operators only, see above
@@ -250,11 +338,15 @@ def checks(binary):
     for document in ("TOUR.md", "doc/DESIGN.md", "doc/PROTOCOL.md"):
         yield f"names in {document}", lambda document=document: check_names(document)
     yield "variables", lambda: check_variables(binary)
+    yield "variables of README.md", lambda: check_readme_variables(binary)
+    yield "gateway flags", lambda: check_gateway_flags(binary)
     yield "server flags", lambda: check_server_flags(binary)
     yield "verbs", lambda: check_verbs(binary)
     yield "log lines of README.md", lambda: check_texts("README.md", "## Troubleshooting")
     yield "texts of doc/PROTOCOL.md", lambda: check_texts("doc/PROTOCOL.md", "## Refusals")
+    yield "error codes of README.md", check_error_codes
     yield "constants of doc/DESIGN.md", check_constants
+    yield "all constants of http and gateway", check_all_constants
     yield "forbidden words", check_words
     for manual in MANUALS:
         yield manual, lambda manual=manual: check_manual(manual)
