@@ -285,6 +285,9 @@ static void check_together(char *const *environ_list, const struct env_config *e
         problem_addf(problems, "SECRET_FRP_TOKEN_FILE",
                      "is set together with SECRET_FRP_TOKEN: give one of them");
     check_command(env, problems);
+    if (env->ubuntu_test && env->mlnode_command != NULL)
+        problem_warn(problems, "MLNODE_COMMAND",
+                     "is not run: UBUNTU_TEST has the test servers run");
     if (env->n_servers > 1)
         problem_warn(problems, "FRP_SERVER",
                      "%zu servers are named; for now only the first is served (%s, port %u)",

@@ -1,7 +1,6 @@
 #include "container/descend.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,7 +18,8 @@ enum {
     STAT_BYTES = 512,
     /* Of an environment; an image's has some KiB. The mark was put in front. */
     ENVIRON_BYTES = 64 * 1024,
-    PID_DIGITS_MAX = 4 * 1024 * 1024, /* the kernel's own limit of process numbers */
+    PID_MAX = 4 * 1024 * 1024, /* the kernel's own limit of process numbers */
+    LIST_BYTES = 4096,
 };
 
 static ssize_t read_file(pid_t pid, const char *name, char *out, size_t size)
@@ -104,20 +104,36 @@ static bool signal_one(const struct wanted *w, pid_t pid, int number)
     return found;
 }
 
-static unsigned scan(const struct wanted *w, int number)
+static unsigned signal_listed(const struct wanted *w, const char *list, size_t len, int number)
 {
-    DIR *dir = opendir("/proc");
-    const struct dirent *entry;
     unsigned found = 0;
-    uint64_t pid;
 
-    if (dir == NULL)
-        return 0;
-    while ((entry = readdir(dir)) != NULL)
-        if (text_uint(entry->d_name, strlen(entry->d_name), PID_DIGITS_MAX, &pid) &&
+    while (len > 0) {
+        const struct dirent64 *entry = (const struct dirent64 *)(const void *)list;
+        uint64_t pid;
+
+        if (text_uint(entry->d_name, strlen(entry->d_name), PID_MAX, &pid) &&
             (pid_t)pid != getpid())
             found += signal_one(w, (pid_t)pid, number);
-    closedir(dir);
+        list += entry->d_reclen;
+        len -= entry->d_reclen;
+    }
+    return found;
+}
+
+/* Without opendir, which allocates: PID 1 does not. */
+static unsigned scan(const struct wanted *w, int number)
+{
+    _Alignas(struct dirent64) char list[LIST_BYTES];
+    int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    unsigned found = 0;
+    ssize_t n;
+
+    if (fd < 0)
+        return 0;
+    while ((n = getdents64(fd, list, sizeof(list))) > 0)
+        found += signal_listed(w, list, (size_t)n, number);
+    close(fd);
     return found;
 }
 

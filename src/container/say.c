@@ -17,23 +17,28 @@ enum {
 
 /* ---- the writer ------------------------------------------------------------------------------ */
 
+static void put(const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(STDOUT_FILENO, data, len);
+
+        if (n < 0 && errno != EINTR)
+            return; /* its reader is gone; a writer that ended for that would be started for ever */
+        data += n > 0 ? n : 0;
+        len -= n > 0 ? (size_t)n : 0;
+    }
+}
+
 static int copy(void *ctx, int from)
 {
     char data[COPY_BYTES];
     ssize_t n;
 
+    signal(SIGPIPE, SIG_IGN);
     while ((n = read(from, data, sizeof(data))) != 0) {
-        ssize_t at = 0;
-
         if (n < 0 && errno != EINTR)
             return 1;
-        while (at < n) {
-            ssize_t done = write(STDOUT_FILENO, data + at, (size_t)(n - at));
-
-            if (done < 0 && errno != EINTR)
-                return 1;
-            at += done > 0 ? done : 0;
-        }
+        put(data, n > 0 ? (size_t)n : 0);
     }
     return 0;
 }
@@ -76,10 +81,24 @@ static int open_again(const struct stat *out)
     return open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+/* Who was started without some of the first three would give their numbers to other files, and a
+ * log line would go there. */
+static void open_missing(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= STDERR_FILENO && fcntl(fd, F_SETFD, 0) == 0);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 void say_open(struct say *s)
 {
     struct stat out;
 
+    open_missing();
     *s = (struct say){.fd = -1, .pipe_out = -1};
     if (fstat(STDOUT_FILENO, &out) == 0) {
         s->fd = open_again(&out);

@@ -220,6 +220,31 @@ def test_storms_are_slowed_and_said(lab):
     assert c.ask("GET", "/v1/models")[0] == 503  # the gateway serves on
 
 
+def test_a_configuration_that_only_the_worker_can_judge(lab):
+    """Found unusable before the first record: status 2, and nothing is left."""
+    c = Container(lab, FRP_TLS_CA_FILE="/nowhere/ca.pem").start()
+    assert c.process.wait_end(within(10)) == 2
+    assert c.process.find("/nowhere/ca.pem")
+
+
+def test_accepts_and_never_answers(lab, server):
+    """Seen for 33 s after a crash of vLLM: shown, and left alone for two minutes."""
+    c = Container(lab, server)
+    text = (
+        "import socket, sys, time\n"
+        f"s = socket.create_server(('127.0.0.1', {c.management}))\n"
+        "kept = []\n"
+        "while True: kept.append(s.accept())\n"
+    )
+    c.environment.update({k: v for k, v in python_node(lab, text).items() if v})
+    del c.environment["UBUNTU_TEST"]
+    c.start()
+    c.process.wait_line("MLNode accepts connections and does not answer", within(15))
+    assert c.health() == (1, "not ready: MLNode accepts connections and does not answer")
+    assert c.health("--live") == (0, "live")
+    assert c.process.count("MLNode started") == 1
+
+
 def test_a_program_that_is_not_there(lab):
     c = Container(lab, UBUNTU_TEST=None, MLNODE_COMMAND="/nowhere/server --port 1").start()
     c.process.wait_line("cannot execute /nowhere/server: No such file", within(5))
@@ -229,42 +254,39 @@ def test_a_program_that_is_not_there(lab):
 
 # ---- PID 1 ---------------------------------------------------------------------------------------
 
-ORPHANS = """
-import os, sys
-for _ in range(int(sys.argv[1])):
-    if os.fork() == 0:
-        os.fork()  # whose parent does not wait
-        os._exit(0)
-    os.wait()
-"""
+# A thousand children of a shell that does not wait for them.
+ORPHANS = "i=0; while [ $i -lt 1000 ]; do (: &); i=$((i+1)); done"
 
 
 def zombies_below(pid):
     return [child for child in children_of(pid) if not lives(child)]
 
 
-def test_zombies_by_the_thousand(lab, place):
-    """Also those of processes that came by `docker exec`, which are otherwise left alone."""
-    c = Container(lab, place=place).start().wait_up()
-    if place == "pid1":
-        guest = c.join(["sleep", "1000"])
-        done = c.join([sys.executable, "-c", ORPHANS, "2000"])
-        assert done.wait(60) == 0
-    else:
-        guest = None
-        text = ORPHANS + "\nimport time\nprint('all forked', flush=True)\ntime.sleep(1000)"
-        c.process.stop()
-        c = Container(lab, place=place, **python_node(lab, text, 2000)).start()
-        c.process.wait_line("all forked", within(60))
-    first = c.process.first()
-    eventually(lambda: not zombies_below(first), within(10), "all reaped")
-    if guest:
-        assert guest.poll() is None
+def test_zombies_by_the_thousand(lab):
+    """As PID 1, of whoever leaves them; who came by `docker exec` is otherwise left alone."""
+    c = Container(lab, place="pid1").start().wait_up()
+    guest = c.join(["sleep", "1000"])
+    try:
+        assert c.join(["sh", "-c", ORPHANS]).wait(60) == 0
+        first = c.process.first()
+        eventually(lambda: not zombies_below(first), within(10), "all reaped")
         c.kill("mlgate-worker")
+        c.kill("mlgate-shim")
+        c.process.wait_line("MLNode started", within(10), after=c.process.mark())
         c.wait_up()
         assert guest.poll() is None
+    finally:
         guest.kill()
         guest.wait()
+
+
+def test_zombies_of_the_node(lab, place):
+    """The shim's, while MLNode lives and after."""
+    words = ["sh", "-c", f"'{ORPHANS}; echo all forked; exec sleep 1000'"]
+    c = Container(lab, place=place, UBUNTU_TEST=None, MLNODE_COMMAND=" ".join(words)).start()
+    c.process.wait_line("all forked", within(30))
+    shim = c.wait_child("mlgate-shim")
+    eventually(lambda: not zombies_below(shim), within(10), "all reaped")
 
 
 def test_the_default_verb_and_images_conventions(lab):

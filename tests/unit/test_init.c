@@ -1,0 +1,190 @@
+/* PID 1's loop with children that the tests play: functions that run in real processes. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "container/beat.h"
+#include "container/init.h"
+
+enum { ENOUGH = 30 }; /* seconds: only against hanging */
+
+/* ---- children -------------------------------------------------------------------------------- */
+
+static void send_beat(int link, bool draining, unsigned exchanges)
+{
+    const struct beat beat = {.magic = BEAT_MAGIC, .draining = draining, .exchanges = exchanges};
+
+    send(link, &beat, sizeof(beat), MSG_NOSIGNAL);
+}
+
+static pid_t supervisor;
+
+/* Everything is as the test wants it: now it is stopped. */
+static void all_set(void *ctx)
+{
+    if (ctx != NULL)
+        kill(supervisor, SIGTERM);
+}
+
+static int for_ever(void)
+{
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+/* Sends records until it is told otherwise, and leaves when it is asked to. */
+static int good(void *ctx, int link)
+{
+    bool draining = false;
+    char order;
+
+    all_set(ctx);
+    while (usleep(10000) == 0) {
+        send_beat(link, draining, 0);
+        if (recv(link, &order, 1, MSG_DONTWAIT) == 1)
+            draining = order == ORDER_DRAIN || draining;
+    }
+    return 0;
+}
+
+static int stubborn(void *ctx, int link)
+{
+    signal(SIGTERM, SIG_IGN);
+    return good(ctx, link);
+}
+
+static int unusable(void *ctx, int link)
+{
+    return 2;
+}
+
+/* As fast as it can: garbage of every length, and records with values that are none. */
+static int babbler(void *ctx, int link)
+{
+    const struct beat beat = {.magic = BEAT_MAGIC, .manner = 200};
+    char garbage[256];
+    ssize_t n = 0;
+
+    fcntl(link, F_SETFL, 0);
+    for (unsigned i = 0; n >= 0; i++) {
+        if (i == 1000)
+            all_set(ctx);
+        memset(garbage, (int)i, sizeof(garbage));
+        n = send(link, garbage, 1 + i % (sizeof(garbage) - 1), MSG_NOSIGNAL);
+        n = n >= 0 ? send(link, &beat, sizeof(beat), MSG_NOSIGNAL) : n;
+    }
+    return 0;
+}
+
+/* Closes its end and lives on. */
+static int mute(void *ctx, int link)
+{
+    close(link);
+    all_set(ctx);
+    return for_ever();
+}
+
+static int sleeper(void *ctx, int link)
+{
+    all_set(ctx);
+    return for_ever();
+}
+
+/* A whole family, each in a session of its own, that no TERM ends. */
+static int dynasty(void *ctx, int link)
+{
+    signal(SIGTERM, SIG_IGN);
+    for (int i = 0; i < 5; i++) {
+        if (fork() != 0)
+            return for_ever();
+        setsid();
+    }
+    all_set(ctx);
+    return for_ever();
+}
+
+/* ---- the loop in a process of its own -------------------------------------------------------- */
+
+struct run {
+    int (*worker)(void *ctx, int link);
+    int (*node)(void *ctx, int link);
+    int grace_s;
+    bool early; /* stopped before anybody runs; otherwise by the node, or else by the worker */
+    int status; /* other than 0: it ends unasked */
+};
+
+static int supervise(struct run *run, const char *directory)
+{
+    const struct init_config cfg = {
+        .worker = {.name = "worker", .main = run->worker, .ctx = run->node ? NULL : run},
+        .node = {.name = "node", .main = run->node, .ctx = run->status == 0 ? run : NULL},
+        .grace_s = run->grace_s,
+        .directory = directory,
+        .output = STDOUT_FILENO,
+    };
+
+    supervisor = getpid();
+    if (run->early)
+        kill(supervisor, SIGTERM);
+    return init_run(&cfg);
+}
+
+static void check(struct run *run)
+{
+    char directory[] = "/tmp/mlgate-test-XXXXXX";
+    pid_t pid;
+    int status;
+
+    assert_non_null(mkdtemp(directory));
+    pid = fork();
+    if (pid == 0) {
+        init_hold_signals();
+        alarm(ENOUGH);
+        _exit(supervise(run, directory));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status)); /* else the alarm came first */
+    assert_int_equal(WEXITSTATUS(status), run->status);
+    assert_int_equal(rmdir(directory), 0); /* and nothing is left in it */
+}
+
+static void stops_with_children_of_all_kinds(void **state)
+{
+    struct run runs[] = {
+        {.worker = good, .early = true},
+        {.worker = good, .node = sleeper, .early = true, .grace_s = 600},
+        {.worker = good},
+        {.worker = good, .node = sleeper, .grace_s = 600},
+        {.worker = good, .node = dynasty, .grace_s = 600},
+        {.worker = stubborn, .node = sleeper, .grace_s = 600},
+        {.worker = babbler, .grace_s = 1},
+        {.worker = babbler, .node = sleeper, .grace_s = 1},
+        {.worker = mute, .grace_s = 1},
+        {.worker = sleeper, .node = sleeper, .grace_s = 0},
+        {.worker = unusable, .node = sleeper, .status = 2},
+        {.worker = unusable, .node = dynasty, .status = 2},
+    };
+
+    for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++)
+        check(&runs[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stops_with_children_of_all_kinds),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
