@@ -66,12 +66,12 @@ static bool is_below(pid_t pid, pid_t root)
     return false;
 }
 
-static bool is_marked(pid_t pid, const char *mark)
+static bool is_marked(pid_t pid, pid_t parent, const char *mark)
 {
     char text[ENVIRON_BYTES];
     ssize_t len;
 
-    if (parent_of(pid) != getpid())
+    if (parent_of(pid) != parent)
         return false;
     len = read_file(pid, "environ", text, sizeof(text));
     return len > 0 && memmem(text, (size_t)len, mark, strlen(mark) + 1) != NULL;
@@ -80,12 +80,12 @@ static bool is_marked(pid_t pid, const char *mark)
 /* Whom the scan is for. */
 struct wanted {
     pid_t root;
-    const char *mark; /* NULL: by root */
+    const char *mark; /* NULL: everybody below root; else children of root */
 };
 
 static bool matches(const struct wanted *w, pid_t pid)
 {
-    return w->mark != NULL ? is_marked(pid, w->mark) : is_below(pid, w->root);
+    return w->mark != NULL ? is_marked(pid, w->root, w->mark) : is_below(pid, w->root);
 }
 
 /* The handle is taken before the question, so that the signal cannot reach a successor of the same
@@ -149,9 +149,9 @@ unsigned descend_signal(pid_t root, int number)
     return scan(&w, number);
 }
 
-unsigned descend_signal_marked(const char *mark, int number)
+unsigned descend_signal_marked(pid_t parent, const char *mark, int number)
 {
-    const struct wanted w = {.mark = mark};
+    const struct wanted w = {.root = parent, .mark = mark};
 
     return scan(&w, number);
 }

@@ -11,8 +11,8 @@ bool descend_possible(void);
 /* Sends `number` to every living process below `root`, however deep and whatever its session;
  * returns how many there were. 0 only asks. */
 unsigned descend_signal(pid_t root, int number);
-/* The same for the children of this process in whose environment (as they were executed with it)
- * stands `mark`, a whole "NAME=value". */
-unsigned descend_signal_marked(const char *mark, int number);
+/* The same for the children of `parent` in whose environment (as they were executed with it) stands
+ * `mark`, a whole "NAME=value". Reading that waits for processes that hang in the kernel. */
+unsigned descend_signal_marked(pid_t parent, const char *mark, int number);
 
 #endif

@@ -25,8 +25,9 @@ enum {
     TURN_MS = 1000,
     RECORDS_A_TURN = 64,
     /* What a killed shim left behind is looked for this often, and for so long. */
-    STRAYS_MS = 50,
-    STRAYS_ROUNDS = 100,
+    SWEEP_EVERY_MS = 50,
+    SWEEP_ROUNDS = 100,
+    SWEEP_US = 6000000, /* and whoever looks is given up then */
 };
 
 /* In the environment of everything below the shim, so that what outlives it can be told from
@@ -42,8 +43,9 @@ struct init {
     int signals;          /* signalfd */
     int link;             /* to the worker; -1: none */
     bool bad_record_said; /* once a worker */
-    unsigned strays_left; /* rounds that are left of looking for them; 0: not looking */
-    int node_status;      /* held back while looking */
+    pid_t sweeper;        /* 0: none */
+    uint64_t sweep_until_us;
+    int node_status; /* held back while it sweeps */
     bool over;
     int status;
     char mark[48];
@@ -230,6 +232,45 @@ static void act_all(struct init *in)
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 
+/* The shim itself was killed, and its descendants have become our children. They are looked for by
+ * a process of its own, because reading about a process that hangs in the kernel may hang too. */
+static int sweep(void *mark, int link)
+{
+    for (int i = 0; i < SWEEP_ROUNDS; i++) {
+        if (descend_signal_marked(getppid(), mark, SIGKILL) == 0)
+            return 0;
+        poll(NULL, 0, SWEEP_EVERY_MS);
+    }
+    return 1;
+}
+
+static bool start_sweeper(struct init *in)
+{
+    const struct child_program program = {.name = "mlgate-sweep", .main = sweep, .ctx = in->mark};
+    const struct child_surroundings around = {
+        .link = -1, .output = in->cfg->output, .when_gone = SIGKILL};
+
+    in->sweeper = descend_possible() ? child_start(&program, &around) : 0;
+    in->sweep_until_us = now_us() + SWEEP_US;
+    return in->sweeper > 0;
+}
+
+static void sweeper_ended(struct init *in, bool all)
+{
+    in->sweeper = 0;
+    if (!all)
+        log_error(in->cfg->log, "processes of MLNode do not end although they were killed");
+    plan_exited(&in->plan, PLAN_NODE, in->node_status, now_us());
+}
+
+static void watch_sweeper(struct init *in)
+{
+    if (in->sweeper <= 0 || now_us() < in->sweep_until_us)
+        return;
+    kill(in->sweeper, SIGKILL);
+    sweeper_ended(in, false);
+}
+
 static void child_ended(struct init *in, enum plan_child child, int wait_status)
 {
     char fate[64];
@@ -244,26 +285,10 @@ static void child_ended(struct init *in, enum plan_child child, int wait_status)
         close(in->link);
         in->link = -1;
     }
-    if (child == PLAN_NODE && WIFSIGNALED(wait_status) && descend_possible()) {
+    if (child == PLAN_NODE && WIFSIGNALED(wait_status) && start_sweeper(in))
         in->node_status = child_status(wait_status);
-        in->strays_left = STRAYS_ROUNDS;
-    } else {
+    else
         plan_exited(&in->plan, child, child_status(wait_status), now_us());
-    }
-}
-
-/* The shim itself was killed, and its descendants have become our children. */
-static void end_strays(struct init *in)
-{
-    if (in->strays_left == 0)
-        return;
-    in->strays_left--;
-    if (in->strays_left > 0 && descend_signal_marked(in->mark, SIGKILL) > 0)
-        return;
-    if (in->strays_left == 0)
-        log_error(in->cfg->log, "processes of MLNode do not end although they were killed");
-    in->strays_left = 0;
-    plan_exited(&in->plan, PLAN_NODE, in->node_status, now_us());
 }
 
 static void reap(struct init *in)
@@ -275,6 +300,8 @@ static void reap(struct init *in)
         for (int i = 0; i < PLAN_CHILDREN; i++)
             if (pid == in->pid[i])
                 child_ended(in, (enum plan_child)i, status);
+        if (pid == in->sweeper)
+            sweeper_ended(in, status == 0);
         if (in->cfg->reaped != NULL)
             in->cfg->reaped(in->cfg->reaped_ctx, pid);
     }
@@ -340,9 +367,8 @@ static int patience(const struct init *in)
     uint64_t due = plan_due(&in->plan);
     uint64_t now = now_us();
     uint64_t ms = due <= now ? 0 : (due - now) / 1000 + 1;
-    uint64_t most = in->strays_left > 0 ? STRAYS_MS : TURN_MS;
 
-    return (int)(ms < most ? ms : most);
+    return ms < TURN_MS ? (int)ms : TURN_MS;
 }
 
 static void turn(struct init *in)
@@ -355,7 +381,7 @@ static void turn(struct init *in)
     read_signals(in);
     read_records(in);
     reap(in);
-    end_strays(in);
+    watch_sweeper(in);
     answer_health(in);
     plan_tick(&in->plan, now_us());
     act_all(in);

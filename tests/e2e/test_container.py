@@ -7,10 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
-from containers import PLACES, Container, children_of, lives, timed
+from containers import PLACES, Container, children_of, lives, name_of, timed
 from harness import eventually
 from lab import MLGATE, SLOW, TOKEN, within
 
@@ -227,8 +226,8 @@ def test_a_configuration_that_only_the_worker_can_judge(lab):
     assert c.process.find("/nowhere/ca.pem")
 
 
-def test_accepts_and_never_answers(lab, server):
-    """Seen for 33 s after a crash of vLLM: shown, and left alone for two minutes."""
+def silent_node(lab, server):
+    """As MLNode for 33 s after a crash of vLLM."""
     c = Container(lab, server)
     text = (
         "import socket, sys, time\n"
@@ -240,9 +239,51 @@ def test_accepts_and_never_answers(lab, server):
     del c.environment["UBUNTU_TEST"]
     c.start()
     c.process.wait_line("MLNode accepts connections and does not answer", within(15))
+    return c
+
+
+def test_accepts_and_never_answers(lab, server):
+    """Shown, and left alone."""
+    c = silent_node(lab, server)
     assert c.health() == (1, "not ready: MLNode accepts connections and does not answer")
     assert c.health("--live") == (0, "live")
     assert c.process.count("MLNode started") == 1
+
+
+@pytest.mark.full
+def test_silent_for_two_minutes(lab, server):
+    c = silent_node(lab, server)
+    shim = c.child("mlgate-shim")
+    c.process.wait_line("did not answer for 120 s: killing it", 150)
+    c.wait_child("mlgate-shim", other_than=shim)
+    assert c.process.count("the worker started") == 1
+
+
+def test_a_log_whose_reader_is_gone(lab):
+    """Nothing is left to say it to; the writer that stands in for a socket does not storm."""
+    c = Container(lab)
+    left, right = socket.socketpair()
+    with left, right:
+        run = subprocess.Popen(
+            [MLGATE, "run"],
+            stdout=right,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"], **c.environment},
+        )
+    try:
+        c.wait_up()
+        writer = [pid for pid in children_of(run.pid) if name_of(pid) == "mlgate-writer"]
+        for _ in range(50):
+            assert c.ask("GET", "/api/v1/state")[0] == 200
+        assert len(writer) == 1 and lives(writer[0])
+        os.kill(writer[0], signal.SIGKILL)
+        eventually(lambda: "mlgate-writer" in map(name_of, children_of(run.pid)), 5, "another writer")
+        assert c.state() == "INFERENCE"
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(within(10)) == 0
+    finally:
+        run.kill()
+        run.wait()
 
 
 def test_a_program_that_is_not_there(lab):
@@ -443,7 +484,7 @@ def test_a_log_that_nobody_reads(lab, kind):
     else:
         left, right = socket.socketpair()
         read_end, write_end = left.detach(), right.detach()
-    log = subprocess.Popen(
+    run = subprocess.Popen(
         [MLGATE, "run"],
         stdout=write_end,
         stderr=write_end,
@@ -454,14 +495,12 @@ def test_a_log_that_nobody_reads(lab, kind):
         c.wait_up()
         for _ in range(3000):  # each a line of the access log
             assert c.ask("GET", "/api/v1/state")[0] == 200
-        worker = [pid for pid in children_of(log.pid) if lives(pid)]
-        time.sleep(0)
-        assert worker and c.health("--live") == (0, "live")
-        log.send_signal(signal.SIGTERM)
-        assert log.wait(within(10)) == 0
+        assert c.health("--live") == (0, "live")
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(within(10)) == 0
     finally:
-        log.kill()
-        log.wait()
+        run.kill()
+        run.wait()
         os.close(read_end)
 
 
