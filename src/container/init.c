@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "container/announce.h"
 #include "container/descend.h"
 #include "container/health.h"
 #include "container/plan.h"
@@ -57,11 +58,6 @@ static uint64_t now_us(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static const char *name_of(enum plan_child child)
-{
-    return child == PLAN_WORKER ? "the worker" : "MLNode";
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -115,10 +111,10 @@ static void start(struct init *in, enum plan_child child)
     in->kills[child] = 0;
     if (pid > 0) {
         in->pid[child] = pid;
-        log_info(in->cfg->log, "%s started, process %d", name_of(child), (int)pid);
+        log_info(in->cfg->log, "%s started, process %d", announce_name(child), (int)pid);
         return;
     }
-    log_error(in->cfg->log, "%s cannot be started: %s", name_of(child), strerror(errno));
+    log_error(in->cfg->log, "%s cannot be started: %s", announce_name(child), strerror(errno));
     plan_exited(&in->plan, child, 1, now_us());
 }
 
@@ -145,39 +141,8 @@ static void term_child(struct init *in, enum plan_child child)
 {
     if (in->pid[child] <= 0)
         return;
-    log_info(in->cfg->log, "asking %s to end", name_of(child));
+    log_info(in->cfg->log, "asking %s to end", announce_name(child));
     kill(in->pid[child], SIGTERM);
-}
-
-static void say(struct init *in, const struct plan_action *a)
-{
-    struct log *log = in->cfg->log;
-    double s = (double)a->us / 1e6;
-
-    switch (a->what) {
-    case PLAN_SAY_PAUSE:
-        if (a->count >= PLAN_STORM)
-            log_error(log, "%s ended %u times in a row soon after its start; next start in %.1f s",
-                      name_of(a->child), a->count, s);
-        else
-            log_warn(log, "%s starts again in %.1f s", name_of(a->child), s);
-        break;
-    case PLAN_SAY_NO_BEAT:
-        log_error(log, "no sign of life from the worker for %.1f s: killing it", s);
-        break;
-    case PLAN_SAY_SILENT:
-        log_warn(log,
-                 "MLNode accepts connections and does not answer; it is killed if that lasts "
-                 "%.0f s",
-                 s);
-        break;
-    case PLAN_SAY_ANSWERS:
-        log_info(log, "MLNode answers again, after %.0f s", s);
-        break;
-    default:
-        log_error(log, "MLNode accepted connections and did not answer for %.0f s: killing it", s);
-        break;
-    }
 }
 
 static void leave(struct init *in, int status)
@@ -199,7 +164,8 @@ static void act(struct init *in, const struct plan_action *a)
         kill_child(in, a->child);
         break;
     case PLAN_ABANDON:
-        log_error(in->cfg->log, "%s was killed and does not end; leaving it", name_of(a->child));
+        log_error(in->cfg->log, "%s was killed and does not end; leaving it",
+                  announce_name(a->child));
         kill_child(in, a->child);
         break;
     case PLAN_DRAIN:
@@ -217,7 +183,7 @@ static void act(struct init *in, const struct plan_action *a)
         leave(in, a->status);
         break;
     default:
-        say(in, a);
+        announce(in->cfg->log, a);
         break;
     }
 }
@@ -278,9 +244,9 @@ static void child_ended(struct init *in, enum plan_child child, int wait_status)
     in->pid[child] = 0;
     child_fate(wait_status, fate, sizeof(fate));
     if (in->plan.phase == PHASE_SERVE)
-        log_warn(in->cfg->log, "%s %s", name_of(child), fate);
+        log_warn(in->cfg->log, "%s %s", announce_name(child), fate);
     else
-        log_info(in->cfg->log, "%s %s", name_of(child), fate);
+        log_info(in->cfg->log, "%s %s", announce_name(child), fate);
     if (child == PLAN_WORKER && in->link >= 0) {
         close(in->link);
         in->link = -1;
