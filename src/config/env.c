@@ -358,10 +358,11 @@ static void help_field(const struct field *f, FILE *out, bool colour)
 
 void env_help(FILE *out, bool colour)
 {
-    fputs("The environment that `mlgate client` (without -c) reads. A variable that "
-          "is\nset but empty counts as not set. Every problem is reported at once, and nothing is "
-          "started\nor written while there is one.\n\n",
-          out);
+    fputs(
+        "The environment that `mlgate run` and `mlgate client` (without -c) read. A variable that "
+        "is\nset but empty counts as not set. Every problem is reported at once, and nothing is "
+        "started\nor written while there is one.\n\n",
+        out);
     for (size_t i = 0; i < env_n_fields; i++)
         help_field(&env_fields[i], out, colour);
 }
