@@ -14,6 +14,7 @@ import itertools
 import lab as lab_module
 import pytest
 from certs import Certificates
+from gateways import WAYS, Management, Upstream, open_gateway
 from lab import FRPC, FRPS, MLGATE, Lab, Pair, version_number
 
 
@@ -124,6 +125,20 @@ def shared_lab(tmp_path_factory):
     made = Lab(tmp_path_factory.mktemp("shared"))
     yield made
     made.close()
+
+
+@pytest.fixture(params=WAYS)
+def scene(lab, request):
+    """A way to the gateway, and the upstream behind it that the test plays."""
+    upstream = Upstream(lab)
+    return WAYS[request.param](lab, Management(lab).port, upstream.port), upstream
+
+
+@pytest.fixture
+def alone(lab):
+    """The same with the gateway alone."""
+    upstream = Upstream(lab)
+    return open_gateway(lab, Management(lab).port, upstream.port), upstream
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,17 @@ library would hide the very bytes that these tests are about.
 import contextlib
 import json
 import socket
+import sys
 import threading
+from pathlib import Path
 
 import httpx
+import pytest
 from harness import Failure, eventually
 from lab import within
 from services import STEP, TIMEOUT, User
 
+HERE = Path(__file__).parent
 CRLF = b"\r\n"
 LAST = b"0\r\n\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n"
@@ -30,7 +34,7 @@ def chunk(data):
 
 def post(path=CHAT, body=b"{}", version="1.1", **fields):
     """A whole request. A field of the value None is left out."""
-    lines = {"host": "gw", "content-type": "application/json", "content-length": len(body), **fields}
+    lines = {"host": "gw", "content_type": "application/json", "content_length": len(body), **fields}
     text = "".join(f"{k.replace('_', '-')}: {v}\r\n" for k, v in lines.items() if v is not None)
     return f"POST {path} HTTP/{version}\r\n{text}\r\n".encode() + body
 
@@ -155,33 +159,63 @@ class Upstream:
             wire.close()
 
 
-class Management:
-    """As much of MLNode's 8080 as the gateway asks on its own account."""
+class Stub:
+    """A server with one answer per path, on connections that it keeps; what is not in `answers` is
+    404. `asked`: the paths, in the order they came."""
 
-    def __init__(self, lab, state="INFERENCE"):
-        self.state = state
-        self.listener = socket.create_server(("127.0.0.1", lab.ports.take()), backlog=64)
+    def __init__(self, lab, answers, port=None):
+        self.answers = answers
+        self.asked = []
+        self.wires = []
+        self.listener = socket.create_server(("127.0.0.1", port or lab.ports.take()), backlog=64)
         self.port = self.listener.getsockname()[1]
-        lab.closers.append(self.listener.close)
-        lab.closers.append(lambda: self._wake())
+        lab.closers.append(self.close)
         threading.Thread(target=self._run, daemon=True).start()
 
-    def _wake(self):
+    def close(self):
+        """Refuses from now on, and hangs up on everybody."""
         with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        self.listener.close()
+        for wire in self.wires:
+            with contextlib.suppress(OSError):
+                wire.sock.shutdown(socket.SHUT_RDWR)
 
     def _run(self):
         with contextlib.suppress(OSError):
             while True:
-                sock = self.listener.accept()[0]
-                threading.Thread(target=self._serve, args=(Wire(sock=sock),), daemon=True).start()
+                wire = Wire(sock=self.listener.accept()[0])
+                self.wires.append(wire)
+                threading.Thread(target=self._serve, args=(wire,), daemon=True).start()
 
     def _serve(self, wire):
         with contextlib.suppress(OSError, Failure), wire:
             while True:
-                wire.head()
-                body = json.dumps({"state": self.state}).encode()
-                wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+                head = wire.head()
+                wire.body(head)
+                path = head.first.split()[1]
+                self.asked.append(path)
+                self._answer(wire, self.answer(path))
+
+    def answer(self, path):
+        return self.answers.get(path)
+
+    @staticmethod
+    def _answer(wire, answer):
+        body = json.dumps(answer or {}).encode()
+        status = "404 Not Found" if answer is None else "200 OK"
+        wire.send(b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n" % (status.encode(), len(body)) + body)
+
+
+class Management(Stub):
+    """As much of MLNode's 8080 as the gateway asks on its own account, whatever is asked."""
+
+    def __init__(self, lab, state="INFERENCE"):
+        self.state = state
+        super().__init__(lab, {})
+
+    def answer(self, path):
+        return {"state": self.state}
 
 
 class Way:
@@ -261,6 +295,20 @@ def open_tunnel(lab, management, inference, engine_ports=None, direct=None, poli
     for port in ports:
         process.wait_line(rf"start proxy success: :{port} ", within(10))
     return Way(*ports, process, [server.process, process])
+
+
+def open_uvicorn(lab, *flags):
+    """uvicorn with fastapi_app.py, answering; its port. Without both the test is skipped, and that is
+    said."""
+    for module in ("uvicorn", "fastapi"):
+        pytest.importorskip(module, reason=f"skipped (no python3-{module})")
+    port = lab.ports.take()
+    words = ["-m", "uvicorn", "fastapi_app:app", "--port", port, "--log-level", "warning"]
+    process = lab.spawn("uvicorn", [sys.executable, *words, *flags], cwd=HERE)
+    eventually(
+        lambda: process.running() and Wire(port).close() is None, within(20), "uvicorn", pause=0.1
+    )
+    return port
 
 
 WAYS = {"gateway": open_gateway, "tunnel": open_tunnel}

@@ -97,6 +97,15 @@ class Ports:
             if self._takes(ports):
                 return list(ports)
 
+    def take_row(self, count):
+        """The first of so many ports in a row."""
+        while True:
+            first = self.random.randint(PORT_RANGE[0], PORT_RANGE[1] - count)
+            row = set(range(first, first + count))
+            if not row & self.used and all(self.is_free(port) for port in row):
+                self.used |= row
+                return first
+
     def take_client_id(self):
         """Four digits whose ports 1{ID} and 2{ID} are both free."""
         while True:

@@ -254,9 +254,19 @@ class Service:
 class User:
     """One connection to a remote port."""
 
-    def __init__(self, port, command=None, timeout=TIMEOUT, host="127.0.0.1", small_buffer=False):
+    def __init__(
+        self,
+        port,
+        command=None,
+        timeout=TIMEOUT,
+        host="127.0.0.1",
+        small_buffer=False,
+        source=None,  # the user's own address
+    ):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)
+        if source is not None:
+            self.sock.bind((source, 0))
         if small_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self.sock.connect((host, port))
