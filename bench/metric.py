@@ -18,7 +18,7 @@ class Metric:
     title: str
     unit: str
     more_is_better: bool = False
-    aim: float | None = None  # design.md §10: at least this, or at most when less is better
+    aim: float | None = None  # at least this, or at most when less is better
     aim_of: str = ""          # where the aim is not meant for the tunnel alone
     peers: dict = dataclasses.field(default_factory=dict)  # what they reached when the aim was set
     headline: bool = False    # belongs into the short table

@@ -1,4 +1,4 @@
-/* Log lines for operators. One line an event, on stdout (design.md of the container asks for it:
+/* Log lines for operators. One line an event, on stdout (operators look for them with
  * `docker logs | grep frpc`). The text of a line is formed by us; whatever a peer sent goes through
  * log_safe first, so a peer can neither start a line nor colour a terminal. */
 #ifndef BASE_LOG_H

@@ -50,6 +50,7 @@ struct conn {
     struct bytes out;        /* ciphertext or plain bytes the kernel did not take yet */
     size_t unconsumed;
     uint64_t linger_until_us;
+    uint32_t read_in_turn; /* the last turn of the loop that read */
     struct tls *tls;
     struct tls_wish *wish;
     enum phase phase : 8;

@@ -6,11 +6,18 @@ enum {
     TLS_OUT_LIMIT = 1024 * 1024,
 };
 
-/* Plain bytes of a user or service are likely to be queued for a carrier as they are. */
+/* One read a turn. libuv would go on for as long as each read fills its buffer, up to 32 times, and
+ * tokens that wait on other sockets would wait for megabytes of bulk; without a buffer it stops
+ * (UV_ENOBUFS), and the socket is still readable in the next turn.
+ * Plain bytes of a user or service are likely to be queued for a carrier as they are. */
 static void lend_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct conn *c = handle->data;
 
+    *buf = uv_buf_init(NULL, 0);
+    if (c->read_in_turn == c->net->turn)
+        return;
+    c->read_in_turn = c->net->turn;
     if (c->tls == NULL) {
         struct chunk *chunk = pool_lend(net_pool(c->net));
 
@@ -118,7 +125,7 @@ static void ended(struct conn *c)
 
 static void take_in(struct conn *c, ssize_t n, const uv_buf_t *buf)
 {
-    if (n == 0 || c->phase == PHASE_CLOSING || c->failed != REASON_NONE)
+    if (n == 0 || n == UV_ENOBUFS || c->phase == PHASE_CLOSING || c->failed != REASON_NONE)
         return;
     if (n == UV_EOF) {
         if (c->eof)

@@ -5,8 +5,10 @@
 #include "net/net.h"
 
 enum {
-    /* One read of a socket takes at most this; the buffer is shared by the loop's connections. */
-    NET_READ_SIZE = 256 * 1024,
+    /* One read of a TLS socket takes at most this, and there is one in a turn: the smaller, the
+     * less a token waits behind bulk; a half of it costs 7 % of the throughput. The buffer is
+     * shared by the loop's connections. */
+    NET_READ_SIZE = 128 * 1024,
     /* Plaintext of several TLS records is handed up at once. */
     NET_PLAIN_SIZE = 256 * 1024,
 };
@@ -18,6 +20,7 @@ struct net {
     uv_prepare_t before_sleep;
     uv_idle_t awake;
     uv_timer_t linger_timer;
+    uint32_t turn; /* of the loop; wraps */
     struct list tasks;
     struct list lingering; /* closed connections that still drain, oldest first */
     uint8_t *read_buffer;

@@ -33,6 +33,7 @@ static void run_tasks(uv_prepare_t *handle)
 {
     struct net *n = handle->data;
 
+    n->turn++;
     for (int pass = 0; pass < TASK_PASSES && !list_empty(&n->tasks); pass++)
         run_batch(n);
     if (list_empty(&n->tasks))
@@ -62,6 +63,7 @@ struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit)
 
     n->loop = loop;
     n->log = log;
+    n->turn = 1; /* no connection has read in this one */
     pool_init(&n->pool, memory_limit);
     list_init(&n->tasks);
     list_init(&n->lingering);

@@ -200,6 +200,27 @@ static void test_reading_stops_at_the_window(void **state)
     mem_free(data);
 }
 
+/* However much waits in the kernel, others get the loop after one read. */
+static void test_one_read_in_a_turn(void **state)
+{
+    struct fixture *f = *state;
+    size_t size = 4 * 1024 * 1024;
+    uint8_t *data = mem_zalloc(size);
+    size_t most = 0;
+
+    connect_both(f);
+    stream_write(f->client.stream, data, size);
+    while (f->server.received < size) {
+        size_t before = f->server.received;
+
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        if (f->server.received - before > most)
+            most = f->server.received - before;
+    }
+    assert_int_equal(most, CHUNK_MAX);
+    mem_free(data);
+}
+
 static void test_close_delivers_what_is_queued(void **state)
 {
     struct fixture *f = *state;
@@ -335,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_bytes_and_half_close, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reading_stops_at_the_window, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_read_in_a_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_close_delivers_what_is_queued, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reset_is_told_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_push_leaves_at_the_end_of_the_turn, set_up, tear_down),
