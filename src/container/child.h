@@ -15,9 +15,11 @@ struct child_program {
 };
 
 struct child_surroundings {
-    int link;      /* stays open in the child, whose main gets it; -1: none */
-    int output;    /* becomes standard output and error; -1: those of PID 1 */
-    int when_gone; /* the signal it gets when PID 1 ends; children never outlive it unnoticed */
+    int link;   /* stays open in the child, whose main gets it; -1: none */
+    int output; /* becomes standard output and error; -1: those of PID 1 */
+    /* The signal it gets when its parent ends; 0: none. The kernel forgets it when the child
+     * changes its user id: then it is to be set again. */
+    int when_gone;
 };
 
 /* The process id, or -1 with errno. In the child: standard input is empty, no descriptor is open

@@ -20,14 +20,15 @@ enum {
 
 struct health {
     uint32_t magic;
-    uint8_t phase;      /* enum plan_phase */
-    uint8_t worker;     /* enum child_state */
-    uint8_t node;       /* enum child_state */
-    uint8_t registered; /* by the last record of the worker */
-    uint8_t manner;     /* enum beat_manner */
-    uint8_t zero[3];
     uint32_t worker_starts;
     uint32_t node_starts;
+    uint32_t exchanges; /* by the last record of the worker, and so are the next two */
+    uint8_t registered;
+    uint8_t manner; /* enum beat_manner */
+    uint8_t phase;  /* enum plan_phase */
+    uint8_t worker; /* enum child_state */
+    uint8_t node;   /* enum child_state */
+    uint8_t zero[3];
     uint64_t beat_age_us; /* since the worker's last record, or its start */
 };
 

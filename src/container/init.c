@@ -317,6 +317,7 @@ static void answer_health(struct init *in)
         .phase = (uint8_t)p->phase,
         .worker = (uint8_t)p->child[PLAN_WORKER].state,
         .node = (uint8_t)p->child[PLAN_NODE].state,
+        .exchanges = p->beat.exchanges,
         .registered = p->beat.registered,
         .manner = p->beat.manner,
         .worker_starts = p->child[PLAN_WORKER].starts,

@@ -112,8 +112,8 @@ class Container:
     def port_2(self):
         return int(f"2{self.client_id}")
 
-    def start(self, *words, program=MLGATE):
-        argv = [*self.wrap, program, *(words or ("run",))]
+    def start(self, *words):
+        argv = [*self.wrap, MLGATE, *words]
         kind = Plain
         if self.place == "pid1":
             argv, kind = [*NAMESPACE, *argv], Init

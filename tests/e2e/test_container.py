@@ -43,7 +43,7 @@ def python_node(lab, text, *words):
 
 def test_serves_and_stops(lab, server, place):
     """From the documented environment to answers at both remote ports, the logs, and the end."""
-    c = Container(lab, server, place).start().wait_ready()
+    c = Container(lab, server, place).start("run").wait_ready()
     said = messages(c.process)
     file = c.directory / "frpc.ini"
     writing = said.index(f"Writing {file} for server 127.0.0.1:{server.port}...")
@@ -61,17 +61,21 @@ def test_serves_and_stops(lab, server, place):
     assert status == 0
     assert seconds < within(3)  # nothing to wait for
     assert c.process.err == []
+    for port in (c.port_1, c.port_2):  # given back, not left to a time limit
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5)
+    assert not (c.directory / "mlgate.sock").exists()
 
 
 def test_the_tunnel_is_found_by_its_word(lab, server):
-    c = Container(lab, server).start().wait_ready()
+    c = Container(lab, server).start("run").wait_ready()
     assert any("frpc" in line and "login to server" in line for line in c.process.out)
 
 
 def test_every_problem_at_once(lab):
     """Exit 2, each on stderr, nothing written and nothing started."""
     c = Container(lab, API_NODE="nowhere", CLIENT_ID="42", STOP_GRACE="-1", MLNODE_COMMAND="a 'b")
-    c.start()
+    c.start("run")
     assert c.process.wait_end(within(5)) == 2
     for name in ("API_NODE", "CLIENT_ID", "STOP_GRACE", "MLNODE_COMMAND"):
         assert sum(name in line for line in c.process.err) == 1
@@ -85,13 +89,13 @@ def test_health_of_nobody(lab):
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(c.directory / "mlgate.sock"))
     assert c.health("--live")[0] == 1  # a file of a former life
-    c.start().wait_up()
+    c.start("run").wait_up()
     assert c.health("--live") == (0, "live")
     assert c.health() == (1, "not ready: the tunnel is not registered with the server")
 
 
 def test_health_is_for_root(lab):
-    c = Container(lab).start().wait_up()
+    c = Container(lab).start("run").wait_up()
     # the directory would keep others away already
     os.chmod(c.directory, 0o711)
     os.chmod(lab.directory, 0o711)
@@ -111,7 +115,7 @@ def test_health_is_for_root(lab):
 
 
 def test_a_killed_worker_is_back_at_once(lab, server, place):
-    c = Container(lab, server, place).start().wait_ready()
+    c = Container(lab, server, place).start("run").wait_ready()
     before = c.kill("mlgate-worker")
     _, seconds = timed(lambda: c.wait_child("mlgate-worker", other_than=before))
     print(f"worker back after {seconds:.3f} s")
@@ -121,7 +125,7 @@ def test_a_killed_worker_is_back_at_once(lab, server, place):
 
 
 def test_a_worker_without_heartbeat(lab, server):
-    c = Container(lab, server).start().wait_ready()
+    c = Container(lab, server).start("run").wait_ready()
     before = c.kill("mlgate-worker", signal.SIGSTOP)
     c.process.wait_line("no sign of life from the worker", within(15))
     c.wait_child("mlgate-worker", other_than=before)
@@ -130,7 +134,7 @@ def test_a_worker_without_heartbeat(lab, server):
 
 @pytest.mark.parametrize("victim", ["shim", "node"])
 def test_a_killed_node_is_back(lab, server, place, victim):
-    c = Container(lab, server, place).start().wait_ready()
+    c = Container(lab, server, place).start("run").wait_ready()
     shim = c.child("mlgate-shim")
     node = children_of(shim)[0]
     os.kill(shim if victim == "shim" else node, signal.SIGKILL)
@@ -186,7 +190,7 @@ def test_a_setsid_grandchild_is_ended_before_a_restart(lab, place, victim):
         {k: v for k, v in python_node(lab, text, engine, c.management, pids).items() if v}
     )
     del c.environment["UBUNTU_TEST"]
-    c.start()
+    c.start("run")
     c.process.wait_line("engine holds its port", within(15))
     c.wait_up()
     mark = c.process.mark()
@@ -211,7 +215,7 @@ def cmdline(pid):
 
 
 def test_storms_are_slowed_and_said(lab):
-    c = Container(lab, **python_node(lab, "import sys; sys.exit(3)")).start()
+    c = Container(lab, **python_node(lab, "import sys; sys.exit(3)")).start("run")
     c.process.wait_line(r"MLNode ended with status 3", within(5))
     for pause in ("1.0", "2.0"):
         c.process.wait_line(rf"MLNode starts again in {pause} s", within(10))
@@ -221,7 +225,7 @@ def test_storms_are_slowed_and_said(lab):
 
 def test_a_configuration_that_only_the_worker_can_judge(lab):
     """Found unusable before the first record: status 2, and nothing is left."""
-    c = Container(lab, FRP_TLS_CA_FILE="/nowhere/ca.pem").start()
+    c = Container(lab, FRP_TLS_CA_FILE="/nowhere/ca.pem").start("run")
     assert c.process.wait_end(within(10)) == 2
     assert c.process.find("/nowhere/ca.pem")
 
@@ -237,7 +241,7 @@ def silent_node(lab, server):
     )
     c.environment.update({k: v for k, v in python_node(lab, text).items() if v})
     del c.environment["UBUNTU_TEST"]
-    c.start()
+    c.start("run")
     c.process.wait_line("MLNode accepts connections and does not answer", within(15))
     return c
 
@@ -287,7 +291,7 @@ def test_a_log_whose_reader_is_gone(lab):
 
 
 def test_a_program_that_is_not_there(lab):
-    c = Container(lab, UBUNTU_TEST=None, MLNODE_COMMAND="/nowhere/server --port 1").start()
+    c = Container(lab, UBUNTU_TEST=None, MLNODE_COMMAND="/nowhere/server --port 1").start("run")
     c.process.wait_line("cannot execute /nowhere/server: No such file", within(5))
     c.process.wait_line(r"\(GATEWAY_LISTEN\)", within(5))
     assert c.ask("GET", "/api/v1/state")[0] == 503
@@ -305,7 +309,7 @@ def zombies_below(pid):
 
 def test_zombies_by_the_thousand(lab):
     """As PID 1, of whoever leaves them; who came by `docker exec` is otherwise left alone."""
-    c = Container(lab, place="pid1").start().wait_up()
+    c = Container(lab, place="pid1").start("run").wait_up()
     guest = c.join(["sleep", "1000"])
     try:
         assert c.join(["sh", "-c", ORPHANS]).wait(60) == 0
@@ -324,13 +328,21 @@ def test_zombies_by_the_thousand(lab):
 def test_zombies_of_the_node(lab, place):
     """The shim's, while MLNode lives and after."""
     words = ["sh", "-c", f"'{ORPHANS}; echo all forked; exec sleep 1000'"]
-    c = Container(lab, place=place, UBUNTU_TEST=None, MLNODE_COMMAND=" ".join(words)).start()
+    c = Container(lab, place=place, UBUNTU_TEST=None, MLNODE_COMMAND=" ".join(words)).start("run")
     c.process.wait_line("all forked", within(30))
     shim = c.wait_child("mlgate-shim")
     eventually(lambda: not zombies_below(shim), within(10), "all reaped")
 
 
-def test_the_default_verb_and_images_conventions(lab):
+def test_run_is_what_pid_1_does_without_arguments(lab, server):
+    c = Container(lab, server, "pid1").start().wait_ready()
+    assert c.process.stop() == 0
+    below = Container(lab, server, "subreaper").start()
+    assert below.process.wait_end(5) == 2
+    assert any("usage: mlgate VERB" in line for line in below.process.err)
+
+
+def test_a_program_in_the_place_of_a_verb(lab):
     c = Container(lab, place="pid1")
     c.start("sh", "-c", "echo $$ here; exit 7")
     assert c.process.wait_end(10) == 7
@@ -357,7 +369,7 @@ def test_variables_of_pid_1(lab, server):
 
 
 def test_streams_may_finish(lab, server, place):
-    c = Container(lab, server, place).start().wait_ready()
+    c = Container(lab, server, place).start("run").wait_ready()
     stream = c.stream(tokens=60, rate=40, port=c.port_1)  # a second and a half
     c.process.signal(signal.SIGTERM)
     c.process.wait_line("new requests are refused", within(5))
@@ -370,7 +382,7 @@ def test_streams_may_finish(lab, server, place):
 
 
 def test_streams_that_do_not_finish_are_cut(lab, server, place):
-    c = Container(lab, server, place, STOP_GRACE="1").start().wait_ready()
+    c = Container(lab, server, place, STOP_GRACE="1").start("run").wait_ready()
     streams = [c.stream() for _ in range(20)]
     c.process.signal(signal.SIGTERM)
     status, seconds = timed(lambda: c.process.wait_end(within(10)))
@@ -382,7 +394,7 @@ def test_streams_that_do_not_finish_are_cut(lab, server, place):
 
 
 def test_two_hundred_streams_and_the_default_grace(lab, server):
-    c = Container(lab, server).start().wait_ready()
+    c = Container(lab, server).start("run").wait_ready()
     streams = [c.stream(rate=2) for _ in range(200)]
     c.process.signal(signal.SIGTERM)
     status, seconds = timed(lambda: c.process.wait_end(within(10)))
@@ -394,7 +406,7 @@ def test_two_hundred_streams_and_the_default_grace(lab, server):
 
 
 def test_a_second_signal_does_not_wait(lab):
-    c = Container(lab, STOP_GRACE="600").start().wait_up()
+    c = Container(lab, STOP_GRACE="600").start("run").wait_up()
     stream = c.stream()
     c.process.signal(signal.SIGTERM)
     c.process.wait_line("new requests are refused", within(5))
@@ -416,7 +428,7 @@ while True:
 
 
 def test_a_node_that_ignores_sigterm(lab, place):
-    c = Container(lab, place=place, **python_node(lab, STUBBORN)).start()
+    c = Container(lab, place=place, **python_node(lab, STUBBORN)).start("run")
     c.process.wait_line("stubborn", within(10))
     shim = c.wait_child("mlgate-shim")
     family = [shim, *children_of(shim)]
@@ -439,7 +451,7 @@ STAGES = {
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_sigterm_at_every_stage(lab, server, place, stage):
-    c = Container(lab, server, place).start()
+    c = Container(lab, server, place).start("run")
     c.process.wait_line(STAGES[stage], within(15))
     c.process.signal(signal.SIGTERM)
     assert c.process.wait_end(within(10)) == 0
@@ -448,7 +460,7 @@ def test_sigterm_at_every_stage(lab, server, place, stage):
 
 @pytest.mark.parametrize("stage", ["worker dead", "node dead", "draining", "worker frozen"])
 def test_sigterm_in_the_middle_of_trouble(lab, place, stage):
-    c = Container(lab, place=place, STOP_GRACE="1").start().wait_up()
+    c = Container(lab, place=place, STOP_GRACE="1").start("run").wait_up()
     if stage == "worker dead":
         c.kill("mlgate-worker")
     elif stage == "node dead":
@@ -464,7 +476,7 @@ def test_sigterm_in_the_middle_of_trouble(lab, place, stage):
 
 def test_nothing_outlives_a_killed_supervisor(lab):
     """kill -9 of `mlgate run` where it is not PID 1: the kernel tells the children."""
-    c = Container(lab).start().wait_up()
+    c = Container(lab).start("run").wait_up()
     family = [c.child("mlgate-worker"), c.child("mlgate-shim")]
     family += children_of(family[1])
     os.kill(c.process.pid, signal.SIGKILL)
@@ -510,7 +522,7 @@ def limited(**limits):
 
 
 def test_few_open_files(lab, server):
-    c = Container(lab, server, wrap=limited(nofile=64)).start().wait_ready()
+    c = Container(lab, server, wrap=limited(nofile=64)).start("run").wait_ready()
     c.process.wait_line("only 64 open files are allowed")
     for _ in range(100):
         assert c.state() == "INFERENCE"
@@ -540,7 +552,7 @@ def test_a_directory_that_takes_nothing(lab, server, state):
     c.logs.mkdir()
     both = f"{c.logs} && mount -t tmpfs -o {state} none {c.directory}"
     c.wrap = mounted(state, both)
-    c.start().wait_ready()
+    c.start("run").wait_ready()
     c.process.wait_line(r"frpc.ini could not be written \(.*\); going on from memory")
     c.process.wait_line(r"no request log .*http_server_8080.log")
     assert c.state(c.port_1) == "INFERENCE"
@@ -552,7 +564,7 @@ def test_without_proc(lab, server):
     # a sanitizer looks for leaks through /proc
     c = Container(lab, server, wrap=["unshare", "--mount", "sh", "-c", HIDE, "sh"])
     c.environment["ASAN_OPTIONS"] = "detect_leaks=0"
-    c.start()
+    c.start("run")
     c.process.wait_line("start proxy success", within(15))
     eventually(lambda: c.state(c.port_1) == "INFERENCE", within(10), "an answer")
     status, seconds = timed(c.process.stop)
