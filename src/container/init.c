@@ -188,6 +188,7 @@ static void act(struct init *in, const struct plan_action *a)
     }
 }
 
+/* After each event: the plan keeps no more than one event's actions. */
 static void act_all(struct init *in)
 {
     struct plan_action a;
@@ -227,6 +228,7 @@ static void sweeper_ended(struct init *in, bool all)
     if (!all)
         log_error(in->cfg->log, "processes of MLNode do not end although they were killed");
     plan_exited(&in->plan, PLAN_NODE, in->node_status, now_us());
+    act_all(in);
 }
 
 static void watch_sweeper(struct init *in)
@@ -255,6 +257,7 @@ static void child_ended(struct init *in, enum plan_child child, int wait_status)
         in->node_status = child_status(wait_status);
     else
         plan_exited(&in->plan, child, child_status(wait_status), now_us());
+    act_all(in);
 }
 
 static void reap(struct init *in)
@@ -284,6 +287,7 @@ static void read_signals(struct init *in)
             continue; /* many may stand behind one: reap looks */
         log_info(in->cfg->log, "SIG%s received", sigabbrev_np((int)s.ssi_signo));
         plan_stop(&in->plan, now_us());
+        act_all(in);
     }
 }
 
@@ -302,6 +306,7 @@ static void read_records(struct init *in)
             in->link = -1;
         } else if (beat_read(data, (size_t)n, &beat)) {
             plan_beat(&in->plan, &beat, now_us());
+            act_all(in);
         } else if (!in->bad_record_said) {
             in->bad_record_said = true;
             log_error(in->cfg->log, "the worker sent something that is no record; not believed");

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from containers import PLACES, Container, children_of, lives, name_of, timed
@@ -252,6 +253,22 @@ def test_accepts_and_never_answers(lab, server):
     assert c.health() == (1, "not ready: MLNode accepts connections and does not answer")
     assert c.health("--live") == (0, "live")
     assert c.process.count("MLNode started") == 1
+
+
+@pytest.mark.full
+def test_a_paused_container(lab, server):
+    """As `docker pause` does it, for longer than a heartbeat may be missing."""
+    c = Container(lab, server).start("run").wait_ready()
+    worker = c.child("mlgate-worker")
+    everybody = [c.process.pid, worker, c.child("mlgate-shim")]
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(12)
+    for pid in everybody:
+        os.kill(pid, signal.SIGCONT)
+    c.wait_ready()
+    assert c.child("mlgate-worker") == worker
+    assert c.process.count("no sign of life") == 0
 
 
 @pytest.mark.full

@@ -87,6 +87,24 @@ static int babbler(void *ctx, int link)
     return 0;
 }
 
+/* Believable records that contradict each other, as fast as it can. */
+static int liar(void *ctx, int link)
+{
+    struct beat beat = {.magic = BEAT_MAGIC, .manner = MANNER_SILENT};
+    ssize_t n = 0;
+
+    fcntl(link, F_SETFL, 0);
+    for (unsigned i = 0; n >= 0; i++) {
+        if (i == 1000)
+            all_set(ctx);
+        beat.manner = beat.manner == MANNER_SILENT ? MANNER_ANSWERS : MANNER_SILENT;
+        beat.draining = i % 3 == 0;
+        beat.exchanges = i;
+        n = send(link, &beat, sizeof(beat), MSG_NOSIGNAL);
+    }
+    return 0;
+}
+
 /* Closes its end and lives on. */
 static int mute(void *ctx, int link)
 {
@@ -170,6 +188,8 @@ static void stops_with_children_of_all_kinds(void **state)
         {.worker = stubborn, .node = sleeper, .grace_s = 600},
         {.worker = babbler, .grace_s = 1},
         {.worker = babbler, .node = sleeper, .grace_s = 1},
+        {.worker = liar, .grace_s = 1},
+        {.worker = liar, .node = sleeper, .grace_s = 1},
         {.worker = mute, .grace_s = 1},
         {.worker = sleeper, .node = sleeper, .grace_s = 0},
         {.worker = unusable, .node = sleeper, .status = 2},
