@@ -117,7 +117,8 @@ static size_t take_head(struct downstream *c, const char *data, size_t len)
         return 0;
     c->scan = 0;
     if (rc != ERR_OK) {
-        exchange_reject(c, rc == ERR_LIMIT ? 431 : 400, head.why);
+        exchange_reject(c, rc == ERR_LIMIT ? 431 : 400, head.why,
+                        http_slice_is(head.method, "HEAD"));
         return len;
     }
     stream_consumed(c->stream, head.length);

@@ -302,7 +302,8 @@ void exchange_start(struct downstream *c, struct http_head *head)
         head->why = target.why;
     }
     if (rc != ERR_OK) {
-        exchange_reject(c, rc == ERR_LIMIT ? 414 : 400, head->why);
+        exchange_reject(c, rc == ERR_LIMIT ? 414 : 400, head->why,
+                        http_slice_is(head->method, "HEAD"));
         return;
     }
     x = exchange_new(c, head, &target);
@@ -324,7 +325,7 @@ static const char *code_of_rejection(unsigned status)
     }
 }
 
-void exchange_reject(struct downstream *c, unsigned status, const char *why)
+void exchange_reject(struct downstream *c, unsigned status, const char *why, bool to_head)
 {
     struct gateway *g = c->gw;
     char text[HTTP_ERROR_MAX];
@@ -338,7 +339,7 @@ void exchange_reject(struct downstream *c, unsigned status, const char *why)
     g->counters.ended.of[REASON_BAD_REQUEST]++;
     log_info(g->host->log, "refused a request of %s:%u: %u, %s", c->peer, c->peer_port, e.status,
              e.message);
-    downstream_write(c, text, http_error_render(&e, false, 1, false, text));
+    downstream_write(c, text, http_error_render(&e, false, 1, to_head, text));
     downstream_close(c);
 }
 

@@ -95,7 +95,7 @@ static void end_waiting_clients(struct gateway *g, uint64_t now_us, uint64_t *ne
     while ((w = due(&g->open_heads, now_us, next)) != NULL) {
         g->counters.ended.of[REASON_HEAD_TIMEOUT]++;
         exchange_reject(LIST_ENTRY(w, struct downstream, wait), 408,
-                        "the request head did not arrive in time");
+                        "the request head did not arrive in time", false);
     }
 }
 

@@ -219,8 +219,9 @@ void downstream_reset(struct downstream *c);
 
 /* exchange.c */
 void exchange_start(struct downstream *c, struct http_head *head);
-/* Bytes that are no request of ours: an answer with this status, then the end. `why` is static. */
-void exchange_reject(struct downstream *c, unsigned status, const char *why);
+/* Bytes that are no request of ours: an answer with this status, then the end. `why` is static;
+ * `to_head`: it is known to be a HEAD request, whose answer has no body. */
+void exchange_reject(struct downstream *c, unsigned status, const char *why, bool to_head);
 /* Answers with an error of our own where an answer is still possible, or cuts the one that began.
  */
 void exchange_fail(struct exchange *x, const struct http_error *e, enum reason why);

@@ -193,9 +193,20 @@ static void check_answer(const struct user *u, unsigned i, const struct message 
         MUST(m->body_len == len);
 }
 
-static enum message_kind kind_of(const struct user *u, unsigned i)
+/* The i-th answer. That a head came too late is said before it is known to be a HEAD's. */
+static const char *read_answer(const struct user *u, unsigned i, size_t at, bool ended,
+                               struct message *m)
 {
-    return i < u->n_asks && u->asks[i].to_head ? MESSAGE_RESPONSE_TO_HEAD : MESSAGE_RESPONSE;
+    bool to_head = i < u->n_asks && u->asks[i].to_head;
+    const char *data = u->c->got.data + at;
+    size_t len = u->c->got.len - at;
+    const char *wrong =
+        message_read(data, len, to_head ? MESSAGE_RESPONSE_TO_HEAD : MESSAGE_RESPONSE, ended, m);
+
+    if (!to_head || m->head.status != 408)
+        return wrong;
+    message_clear(m);
+    return message_read(data, len, MESSAGE_RESPONSE, ended, m);
 }
 
 void user_check(struct world *w, struct user *u)
@@ -206,13 +217,12 @@ void user_check(struct world *w, struct user *u)
 
     for (size_t at = 0; at < u->c->got.len;) {
         struct message m;
-        const char *wrong =
-            message_read(u->c->got.data + at, u->c->got.len - at, kind_of(u, i), ended, &m);
+        const char *wrong = read_answer(u, i, at, ended, &m);
         bool known = i < u->n_asks && !u->raw;
 
         MUST(!last);
         if (wrong != NULL && known)
-            fprintf(stderr, "user %u, answer %u: %s\n", u->id, i + 1, wrong);
+            fprintf(stderr, "user %u, answer %u: %s\n%s\n", u->id, i + 1, wrong, u->c->got.data);
         MUST(wrong == NULL || !known);
         if (m.has_head && m.head.status >= 200)
             check_answer(u, i++, &m);

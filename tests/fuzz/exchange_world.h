@@ -15,8 +15,8 @@ enum {
     ASKS_MAX = 24,
     /* Streams in one run. The input is taken to be over when fewer are left than the gateway's own
      * questions of a long wait may need. */
-    CONNS_MAX = 2500,
-    CONNS_MARGIN = 1000,
+    CONNS_MAX = 800,
+    CONNS_MARGIN = 300,
     BODY_MAX = 6000,
     MANAGEMENT = 8080,
     INFERENCE = 5000,

@@ -269,6 +269,13 @@ static void our_errors_to_head_have_no_body(void **state)
     ANSWER_TO_HEAD(c, 404);
     assert_true(strlen(stage_field(s, "Content-Length")) > 1); /* of the body that is left out */
     SILENCE(c);
+    stage_say(c, "HEAD /v1//a HTTP/1.1\r\nHost: h\r\n\r\n");
+    ANSWER_TO_HEAD(c, 400);
+    SILENCE(c);
+    c = stage_user(s, ROLE_INFERENCE);
+    stage_say(c, "HEAD /v1/a HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n");
+    ANSWER_TO_HEAD(c, 400);
+    SILENCE(c);
     stage_free(s);
 }
 
