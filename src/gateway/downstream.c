@@ -9,6 +9,18 @@ static void on_downstream(struct stream *s, enum stream_event event, const uint8
                           size_t len);
 static void run_downstream(struct net_task *t);
 
+/* What the other end of the tunnel says is a text like any other; here it becomes part of a head,
+ * where a comma would be one more hop. */
+static bool is_address(const char *text)
+{
+    size_t len = strspn(text, "0123456789abcdefABCDEF.:");
+
+    if (len > 0 && text[len] == '%') /* the scope of an IPv6 address */
+        len += 1 + strspn(text + len + 1,
+                          "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_");
+    return len > 0 && len < PEER_MAX && text[len] == '\0';
+}
+
 struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gateway_role role,
                                   const char *peer, uint16_t port)
 {
@@ -17,7 +29,7 @@ struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gate
     c->gw = g;
     c->stream = s;
     c->role = role;
-    c->peer = mem_strndup(peer, strnlen(peer, PEER_MAX));
+    c->peer = mem_strdup(is_address(peer) ? peer : "unknown");
     c->peer_port = port;
     list_init(&c->wait.node);
     net_task_init(&c->task, run_downstream);
@@ -163,6 +175,18 @@ static void rest(struct downstream *c)
     c->in_head = in_head;
 }
 
+/* Nothing follows what is here: an incomplete head will not become one, and a body that lacks bytes
+ * will not get them. */
+static void no_more(struct downstream *c)
+{
+    struct exchange *x = c->exchange;
+
+    if (x == NULL && may_begin(c))
+        downstream_close(c);
+    else if (x != NULL && !x->request_done && c->pending.len == 0)
+        exchange_client_left(x, false);
+}
+
 void downstream_resume(struct downstream *c)
 {
     struct pool *pool = c->gw->host->pool;
@@ -179,9 +203,8 @@ void downstream_resume(struct downstream *c)
         else
             break;
     }
-    /* nothing follows what is here: an incomplete head will not become one */
-    if (c->eof && c->exchange == NULL && may_begin(c))
-        downstream_close(c);
+    if (c->eof)
+        no_more(c);
     rest(c);
 }
 
@@ -279,4 +302,5 @@ static void on_downstream(struct stream *s, enum stream_event event, const uint8
         break;
     }
     cork_flush(g);
+    gateway_mind_memory(g);
 }

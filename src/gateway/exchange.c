@@ -113,16 +113,13 @@ static void drop_upstream(struct exchange *x)
 /* The head lies in the gateway's scratch buffer until somebody must remember it. */
 static void keep_head(struct exchange *x)
 {
-    if (x->head != NULL)
-        return;
-    x->head = mem_alloc(x->head_len);
-    memcpy(x->head, x->gw->scratch, x->head_len);
+    if (x->head.len == 0)
+        bytes_append(&x->head, x->gw->host->pool, x->gw->scratch, x->head_len);
 }
 
 static void drop_head(struct exchange *x)
 {
-    mem_free(x->head);
-    x->head = NULL;
+    bytes_clear(&x->head, x->gw->host->pool);
 }
 
 static bool may_be_sent_again(const struct exchange *x)
@@ -130,12 +127,23 @@ static bool may_be_sent_again(const struct exchange *x)
     return x->route.damped || (x->replayable && x->up->used);
 }
 
+static void write_kept(struct exchange *x)
+{
+    size_t len;
+    const uint8_t *head = bytes_peek(&x->head, &len);
+
+    upstream_write(x->up, (const char *)head, len);
+}
+
 static void send_head(struct exchange *x)
 {
     x->sent = true;
     if (may_be_sent_again(x))
         keep_head(x);
-    upstream_write(x->up, x->head ? x->head : x->gw->scratch, x->head_len);
+    if (x->head.len > 0)
+        write_kept(x);
+    else
+        upstream_write(x->up, x->gw->scratch, x->head_len);
     if (!may_be_sent_again(x))
         drop_head(x);
 }
@@ -150,7 +158,7 @@ static void attempt(struct exchange *x)
     x->sent = false;
     x->heard = false;
     if (!x->retried)
-        u = upstream_take(pool, x->replayable ? REUSE_SAFE_US : REUSE_POST_US, !x->replayable);
+        u = upstream_take(pool, x->replayable ? REUSE_SAFE_US : REUSE_POST_US);
     if (u == NULL)
         u = upstream_connect(pool);
     u->exchange = x;
@@ -181,8 +189,8 @@ static void free_exchange(struct net_task *t)
     struct exchange *x = LIST_ENTRY(t, struct exchange, task);
 
     bytes_clear(&x->early, x->gw->host->pool);
+    drop_head(x);
     x->gw->objects--;
-    mem_free(x->head);
     if (x->orphan)
         mem_free((char *)(uintptr_t)x->peer);
     mem_free(x);
@@ -469,7 +477,7 @@ void exchange_attempt_failed(struct exchange *x, enum reason why)
     x->interim = 0;
     if (failed != NULL && may_move_on(x, unsent)) {
         try_another_engine(x, failed, why);
-    } else if (stale && x->replayable && !unsent && !x->retried && x->head != NULL) {
+    } else if (stale && x->replayable && !unsent && !x->retried && x->head.len > 0) {
         x->retried = true;
         x->gw->counters.retried++;
         attempt_again(x);
@@ -526,11 +534,19 @@ static void go_on_alone(struct exchange *x)
     answer_release(x);
 }
 
+/* As far as can be told: the body waits for its upstream, and downstream.c comes back. */
+static bool rest_is_here(const struct exchange *x)
+{
+    size_t waits = x->client->pending.len;
+
+    return waits > 0 && (x->request.kind != HTTP_BODY_LENGTH || waits >= x->request_left);
+}
+
 void exchange_client_left(struct exchange *x, bool gone)
 {
     bool to_the_end = x->route.run_to_end && x->request_done && !x->discard;
 
-    if (!gone && x->request_done && x->route.to == ROUTE_TO_MANAGEMENT)
+    if (!gone && x->route.to == ROUTE_TO_MANAGEMENT && (x->request_done || rest_is_here(x)))
         return; /* it may still be reading */
     if (gone)
         x->client = NULL;

@@ -17,6 +17,12 @@ void gateway_soon(struct gateway *g, struct net_task *t)
     g->host->soon(g->host->ctx, t);
 }
 
+void gateway_mind_memory(struct gateway *g)
+{
+    if (pool_over(g->host->pool) && g->host->wake != NULL)
+        g->host->wake(g->host->ctx, gateway_now(g));
+}
+
 struct gateway *gateway_new(const struct gateway_host *host, const struct gateway_config *cfg)
 {
     struct gateway *g = mem_zalloc(sizeof(*g));
@@ -142,7 +148,8 @@ static size_t held_by(const struct downstream *c)
     size_t held = c->pending.held + stream_held(c->stream);
 
     if (x != NULL)
-        held += x->early.held + (x->up && x->up->stream ? stream_held(x->up->stream) : 0);
+        held += x->early.held + x->head.held +
+                (x->up && x->up->stream ? stream_held(x->up->stream) : 0);
     return held;
 }
 

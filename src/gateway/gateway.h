@@ -57,7 +57,8 @@ struct gateway;
 struct gateway *gateway_new(const struct gateway_host *host, const struct gateway_config *cfg);
 
 /* A client's stream, the gateway's from here on: sets s->on and s->owner; whoever carries it begins
- * to deliver afterwards. `peer` is the client's address without port, printable; it is copied.
+ * to deliver afterwards. `peer` is the client's address without port and is copied; anything that
+ * cannot be an address is called "unknown".
  * false, and the stream is still the caller's, when GATEWAY_CLIENTS_MAX are here or it stops. */
 bool gateway_serve(struct gateway *g, struct stream *s, enum gateway_role role, const char *peer,
                    uint16_t port);

@@ -107,8 +107,8 @@ struct exchange {
     unsigned n_tried;
     unsigned interim;
 
-    char *head; /* rendered, while it may have to be sent (again); NULL otherwise */
-    size_t head_len;
+    struct bytes head; /* rendered, while it may have to be sent (again); one run */
+    size_t head_len;   /* of the one in the gateway's scratch buffer */
 
     struct http_framing request;
     struct http_chunk request_chunk;
@@ -195,6 +195,9 @@ static inline uint64_t gateway_now(const struct gateway *g)
 /* Puts `w` at the end of `list`, due `after_us` from now. */
 void gateway_wait(struct gateway *g, struct list *list, struct wait *w, uint64_t after_us);
 void gateway_soon(struct gateway *g, struct net_task *t);
+/* Has the host look at the memory limit at once when it is passed: a burst of large heads outruns
+ * every regular look. Call at the end of each event. */
+void gateway_mind_memory(struct gateway *g);
 
 /* cork.c: every write of the gateway goes through here. Call cork_flush at the end of each event
  * and before a stream that was written to is closed. */
@@ -254,9 +257,10 @@ void answer_release(struct exchange *x);
 /* upstream.c */
 void upstream_pool_init(struct upstream_pool *p, struct gateway *g, const struct endpoint *at,
                         struct engine *engine);
-/* An idle connection that was used less than `max_idle_us` ago, or NULL. `look`: ask the kernel
- * whether it has ended meanwhile, for requests that cannot be sent twice. */
-struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us, bool look);
+/* An idle connection that was used less than `max_idle_us` ago, or NULL. The kernel is asked
+ * whether it has ended meanwhile, and whether bytes lie there that nobody asked for: the next user
+ * would take them for his answer. */
+struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us);
 struct upstream *upstream_connect(struct upstream_pool *p);
 void upstream_write(struct upstream *u, const char *data, size_t len);
 void upstream_give_back(struct upstream *u);

@@ -74,7 +74,7 @@ struct upstream *upstream_connect(struct upstream_pool *p)
     return u;
 }
 
-struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us, bool look)
+struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us)
 {
     const struct gateway_host *h = p->gw->host;
     uint64_t now = gateway_now(p->gw);
@@ -85,7 +85,7 @@ struct upstream *upstream_take(struct upstream_pool *p, uint64_t max_idle_us, bo
         if (now - u->idle_since_us >= max_idle_us)
             return NULL; /* the others have been idle for longer */
         leave_idle(u);
-        if (!look || !h->stale(h->ctx, u->stream))
+        if (!h->stale(h->ctx, u->stream))
             return u;
         upstream_reset(u);
     }
@@ -177,4 +177,5 @@ static void on_upstream(struct stream *s, enum stream_event event, const uint8_t
         break;
     }
     cork_flush(g);
+    gateway_mind_memory(g);
 }

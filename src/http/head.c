@@ -232,6 +232,16 @@ static int parse_lines(struct http_slice rest, bool request, struct http_head *o
     return rc;
 }
 
+/* Whoever begins otherwise would be waited for until HTTP_HEAD_MAX bytes have come: a program that
+ * speaks first and something else, or HTTP/0.9. */
+static bool begins_answer(const char *data, size_t len)
+{
+    static const char begin[] = "HTTP/";
+    size_t known = sizeof(begin) - 1;
+
+    return memcmp(data, begin, len < known ? len : known) == 0;
+}
+
 static int parse(const char *data, size_t len, size_t *scan, bool request, struct http_head *out)
 {
     struct http_header *slots = out->headers;
@@ -242,6 +252,8 @@ static int parse(const char *data, size_t len, size_t *scan, bool request, struc
     int rc;
 
     *out = (struct http_head){.headers = slots, .max_headers = max};
+    if (!request && !begins_answer(data, len))
+        return refuse(out, ERR_SYNTAX, "malformed status line");
     rc = scan_bytes(data, bounded, scan, &end, out);
     if (rc == ERR_MORE && bounded == HTTP_HEAD_MAX)
         return refuse(out, ERR_LIMIT, "head too long");

@@ -110,7 +110,7 @@ static const struct row rows[] = {
     {"", THEN_SILENCE, 0, REASON_UPSTREAM_TIMEOUT, ""},
     {"HTTP/1.1 200 OK\r\nContent-", THEN_END, 0, REASON_UPSTREAM_CLOSED, ""},
     {"HTTP/1.1 200 OK\nContent-Length: 0\n\n", THEN_SILENCE, 0, REASON_UPSTREAM_PROTOCOL, ""},
-    {"SSH-2.0-OpenSSH_9.2\r\n", THEN_SILENCE, 0, REASON_UPSTREAM_TIMEOUT, ""},
+    {"SSH-2.0-OpenSSH_9.2\r\n", THEN_SILENCE, 0, REASON_UPSTREAM_PROTOCOL, ""},
     {"SSH-2.0-OpenSSH_9.2\r\n\r\n", THEN_SILENCE, 0, REASON_UPSTREAM_PROTOCOL, ""},
     {"HTTP/2 200\r\n\r\n", THEN_SILENCE, 0, REASON_UPSTREAM_PROTOCOL, ""},
 };
