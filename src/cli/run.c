@@ -9,19 +9,20 @@
 #include "base/mem.h"
 #include "cli/client.h"
 #include "cli/run_environment.h"
+#include "cli/run_node.h"
 #include "cli/verb.h"
 #include "cli/worker.h"
-#include "config/words.h"
-#include "container/command.h"
 #include "container/init.h"
+#include "container/listeners.h"
 #include "container/say.h"
-#include "container/testservers.h"
 
 struct container {
     struct env_config env;
     struct say say;
     struct log *log;
-    char **command; /* NULL: none was given */
+    struct run_node node;
+    struct listeners listeners;
+    struct audit_span expected[2]; /* the gateway's own; the configuration has said them */
 };
 
 static void usage(FILE *out)
@@ -41,21 +42,6 @@ static void say_reaped_child(void *say, pid_t pid)
     say_reaped(say, pid);
 }
 
-/* Which program stands in the place of MLNode. */
-static struct child_program choose_node(struct container *c)
-{
-    if (c->env.ubuntu_test)
-        return (struct child_program){
-            .name = "mlgate-test", .main = testservers_main, .ctx = &c->env};
-    if (c->env.mlnode_command != NULL) {
-        c->command = words_split(c->env.mlnode_command);
-        return (struct child_program){.name = "mlnode", .main = command_main, .ctx = c->command};
-    }
-    log_error(c->log, "no MLNode is known here: neither MLNODE_COMMAND nor UBUNTU_TEST is set; the "
-                      "tunnel is up all the same and the gateway answers 503");
-    return (struct child_program){0};
-}
-
 static void write_files(const struct container *c)
 {
     struct log *log = log_new(c->say.fd, "frpc", c->env.log_level);
@@ -67,6 +53,22 @@ static void write_files(const struct container *c)
     log_free(log);
 }
 
+static void prepare_audit(struct container *c)
+{
+    uint16_t inference = c->env.gateway_listen.port;
+    uint16_t poc = c->env.gateway_listen_poc.port;
+
+    c->expected[0] = (struct audit_span){inference, inference};
+    c->expected[1] = (struct audit_span){poc, poc};
+    c->listeners = (struct listeners){
+        .log = c->log, .proc = "/proc", .expected = c->expected, .n_expected = 2};
+}
+
+static void turned(void *listeners, uint64_t now_us)
+{
+    listeners_tick(listeners, now_us);
+}
+
 static int supervise(struct container *c, size_t borrowed, const struct problems *problems)
 {
     struct init_config cfg = {
@@ -75,6 +77,8 @@ static int supervise(struct container *c, size_t borrowed, const struct problems
         .directory = c->env.frp_config_dir,
         .reaped = say_reaped_child,
         .reaped_ctx = &c->say,
+        .turned = turned,
+        .turned_ctx = &c->listeners,
     };
     int status;
 
@@ -87,10 +91,11 @@ static int supervise(struct container *c, size_t borrowed, const struct problems
     write_files(c);
     cfg.log = c->log;
     cfg.output = c->say.fd;
-    cfg.node = choose_node(c);
+    cfg.node = run_node(&c->node, &c->env, c->log);
+    prepare_audit(c);
     cfg.node_is_ours = c->env.ubuntu_test;
     status = init_run(&cfg);
-    mem_free(c->command);
+    run_node_free(&c->node);
     log_free(c->log);
     say_close(&c->say);
     return status;

@@ -89,7 +89,7 @@ const struct field env_fields[] = {
      .fallback = "1000",
      .rule = "must be a whole number from 0 to 2147483647 without leading zeros",
      .example = "1000",
-     .help = "The user that MLNode runs as."},
+     .help = "Passed on to MLNode, whose entry point makes a user with it."},
     {.name = "HOST_GID",
      .kind = FIELD_INT,
      AT(host_gid),
@@ -97,7 +97,7 @@ const struct field env_fields[] = {
      .fallback = "1001",
      .rule = "must be a whole number from 0 to 2147483647 without leading zeros",
      .example = "1001",
-     .help = "The group that MLNode runs as."},
+     .help = "Passed on to MLNode, whose entry point makes a group with it."},
     {.name = "LOG_DIR",
      .kind = FIELD_PATH,
      AT(log_dir),
@@ -158,6 +158,15 @@ const struct field env_fields[] = {
      .fallback = "127.0.0.1:5000",
      .example = "127.0.0.1:5000",
      .help = "Where MLNode's inference listens while a model is loaded."},
+    {.name = "BIND_GUARD_PORTS",
+     .kind = FIELD_PORTS,
+     AT(bind_guard_ports),
+     COUNT(n_bind_guard_ports),
+     .fallback = "5000-5128,8080",
+     .example = "5000-5128,8080",
+     .help =
+         "Ports on which MLNode and what it starts listen on loopback only, also where they ask "
+         "for every address."},
     {.name = "GATEWAY_LISTEN",
      .kind = FIELD_LISTEN,
      .offset = offsetof(struct env_config, gateway_listen.host),
@@ -337,6 +346,7 @@ void env_free(struct env_config *env)
     mem_free(env->frp_tls_pins);
     mem_free(env->mlnode_management.host);
     mem_free(env->mlnode_inference.host);
+    mem_free(env->bind_guard_ports);
     mem_free(env->gateway_listen.host);
     mem_free(env->gateway_listen_poc.host);
     memset(env, 0, sizeof(*env));

@@ -9,6 +9,7 @@
 
 #include "config/client_config.h"
 #include "config/field.h"
+#include "config/server_config.h"
 
 struct problems;
 
@@ -41,6 +42,8 @@ struct env_config {
     enum log_level log_level;
     struct server_addr mlnode_management;
     struct server_addr mlnode_inference;
+    struct port_range *bind_guard_ports;
+    size_t n_bind_guard_ports;
     struct server_addr gateway_listen;     /* role inference: 1{CLIENT_ID} */
     struct server_addr gateway_listen_poc; /* role POC: 2{CLIENT_ID} */
     int gateway_policy;                    /* index into GATEWAY_POLICY's choices */

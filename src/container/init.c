@@ -357,6 +357,8 @@ static void turn(struct init *in)
     answer_health(in);
     plan_tick(&in->plan, now_us());
     act_all(in);
+    if (in->cfg->turned)
+        in->cfg->turned(in->cfg->turned_ctx, now_us());
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #define CONTAINER_INIT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/log.h"
 #include "container/child.h"
@@ -23,6 +24,9 @@ struct init_config {
     /* Hears of every child that ended, also those of others. May be NULL. */
     void (*reaped)(void *ctx, pid_t pid);
     void *reaped_ctx;
+    /* Called at least once a second. Must not wait. May be NULL. */
+    void (*turned)(void *ctx, uint64_t now_us);
+    void *turned_ctx;
 };
 
 /* Keeps signals for init_run: a stop that is asked for meanwhile is not lost. To be called first of
