@@ -421,8 +421,8 @@ def test_health_does_not_wait_while_no_model_is_loaded(lab):
     assert float(took) < within(1000)
 
 
-def test_health_of_an_engine_that_accepts_and_is_silent(scene):
-    way, _ = scene
+def test_health_of_an_engine_that_accepts_and_is_silent(alone):
+    way, _ = alone
     way.gateway.wait_line("MLNode says INFERENCE", within(5))
     began = time.monotonic()
     head, body = health(way)

@@ -81,8 +81,8 @@ def test_management_runs_to_its_end(lab, how):
         eventually(lambda: way.count("clients") == 1, within(5), "the client to be forgotten")
     assert hop.quiet(0.2)
     hop.send(head_of("200 OK", "content-length: 2") + b"ok")
-    client = "gone:0" if how == "reset" else r"127\.0\.0\.1:\d+"
-    way.gateway.wait_line(rf"POST /api/v1/models/download 200, .* client {client}, .* done$")
+    written = 0 if how == "reset" else 2  # who only ended his side may still be reading
+    way.gateway.wait_line(rf"POST /api/v1/models/download 200, {written} bytes, .* done$")
 
 
 # ---- an engine that dies -------------------------------------------------------------------------

@@ -11,9 +11,8 @@ import socket
 import sys
 import threading
 
-import httpx
 import pytest
-from gateways import LAST, chunk, get, head_of, open_tunnel, peak_mib, post
+from gateways import LAST, ask_once, chunk, get, head_of, open_tunnel, peak_mib, post
 from harness import eventually
 from lab import SLOW, holds_less_than, within
 from services import pattern
@@ -211,7 +210,7 @@ def test_small_questions_pass_bulk(lab):
     before = bulk.snapshot()
     for _ in range(10):
         for path in ("/api/v1/state", "/health", "/v1/models"):
-            assert httpx.get(way.base + path, timeout=within(5)).status_code == 200, path
+            assert ask_once(way.port, get(path), 5)[0].status == 200, path
     eventually(lambda: bulk.all_moved_since(before), within(20), "all transfers go on")
     bulk.over.set()
     bulk.join()
