@@ -14,7 +14,7 @@ import pytest
 from harness import eventually
 from lab import FRPC, MLGATE, TOKEN, holds_less_than, within
 from services import User
-from test_traffic import MIB
+from test_traffic import KIB, MIB
 from webservice import MODELS, fetch
 
 SECRET = "s3cret-Zq9-unlikely-anywhere-else"
@@ -171,21 +171,24 @@ def test_listeners_that_are_taken(lab, server):
 
 
 def test_memory_limit_of_the_node(lab, server):
-    """Users who have stopped reading are reset, the largest first, when the budget is spent; the
-    others get their bytes."""
+    """Users who have stopped reading are reset, the largest first, when the budget is spent. Those
+    with little under way get their bytes, also when they read late."""
     node = Node(lab, server, SECRET, MEMORY_LIMIT="16M").start().wait_ready()
-    ask = f"GET /bytes/{64 * MIB} HTTP/1.1\r\nHost: gw\r\n\r\n".encode()
-    slow = [User(node.port_2, small_buffer=True) for _ in range(60)]
+    late = [User(node.port_2) for _ in range(5)]
+    large = [User(node.port_2, small_buffer=True) for _ in range(60)]
     try:
-        for user in slow:
-            user.send(ask)
-        node.process.wait_line(r"GET /bytes/\d+ 200, .*, memory$", within(20))
-        for _ in range(3):
-            assert len(fetch(node.port_2, f"/bytes/{4 * MIB}", timeout=within(20))) == 4 * MIB
+        for users, length in ((late, 64 * KIB), (large, 64 * MIB)):
+            for user in users:
+                user.send(f"GET /bytes/{length} HTTP/1.1\r\nHost: gw\r\n\r\n".encode())
+        node.process.wait_line(rf"GET /bytes/{64 * MIB} 200, .*, memory$", within(20))
+        for _ in range(20):
+            assert len(fetch(node.port_2, f"/bytes/{64 * KIB}", timeout=within(10))) == 64 * KIB
+        assert all(len(user.read(64 * KIB)) == 64 * KIB for user in late)
         assert holds_less_than(node.process, 100)
         assert node.works()
+        assert not node.process.find(rf"GET /bytes/{64 * KIB} 200, .*, memory$")
     finally:
-        for user in slow:
+        for user in (*late, *large):
             user.sock.close()
 
 
