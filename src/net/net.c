@@ -83,6 +83,7 @@ struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit)
 void net_stop(struct net *n)
 {
     conn_drop_lingering(n);
+    run_tasks(&n->before_sleep); /* of a turn after which the loop had nothing left to wait for */
     uv_close((uv_handle_t *)&n->before_sleep, NULL);
     uv_close((uv_handle_t *)&n->linger_timer, NULL);
     uv_close((uv_handle_t *)&n->awake, NULL);

@@ -20,7 +20,8 @@ struct net_task {
 
 /* `loop` and `log` (may be NULL) must outlive the net; `memory_limit` is the pool's (0: none). */
 struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit);
-/* Ends what still drains and stops its handles; call before the last uv_run, and net_free after. */
+/* Ends what still drains, runs the tasks that wait and stops its handles; call before the last
+ * uv_run, and net_free after. */
 void net_stop(struct net *n);
 void net_free(struct net *n);
 

@@ -327,6 +327,44 @@ static void test_dial_cancelled(void **state)
     assert_false(f->dial_done);
 }
 
+struct follow_up {
+    struct net *net;
+    struct net_task first;
+    struct net_task second;
+    bool second_ran;
+};
+
+static void run_first(struct net_task *t)
+{
+    struct follow_up *f = LIST_ENTRY(t, struct follow_up, first);
+
+    net_soon(f->net, &f->second);
+}
+
+static void run_second(struct net_task *t)
+{
+    LIST_ENTRY(t, struct follow_up, second)->second_ran = true;
+}
+
+/* A loop with nothing to wait for has no further turn; what its tasks would free must still go. */
+static void test_tasks_of_the_last_turn_run(void **state)
+{
+    struct follow_up f = {0};
+    uv_loop_t loop;
+
+    uv_loop_init(&loop);
+    f.net = net_new(&loop, NULL, 0);
+    net_task_init(&f.first, run_first);
+    net_task_init(&f.second, run_second);
+    net_soon(f.net, &f.first);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    net_stop(f.net);
+    assert_true(f.second_ran);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    net_free(f.net);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static void test_addresses_as_frp_writes_them(void **state)
 {
     static const struct {
@@ -362,6 +400,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_push_leaves_at_the_end_of_the_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dial_names_and_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dial_cancelled, set_up, tear_down),
+        cmocka_unit_test(test_tasks_of_the_last_turn_run),
         cmocka_unit_test(test_addresses_as_frp_writes_them),
     };
 
