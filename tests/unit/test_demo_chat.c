@@ -63,7 +63,7 @@ static void check(size_t i, size_t step)
 
     chat_init(c, note, &seen);
     for (size_t at = 0; at < len; at += step)
-        chat_feed(c, data + at, len - at < step ? len - at : step, 0);
+        chat_feed(c, data + at, len - at < step ? len - at : step, 0, (unsigned)at);
     if (strcmp(seen.text, streams[i].tokens) != 0 || c->done != streams[i].done)
         fail_msg("stream %zu by %zu: %s, done %d", i, step, seen.text, c->done);
     if (streams[i].why == NULL)
@@ -93,11 +93,11 @@ static void test_event_limit(void **state)
         struct seen seen = {0};
 
         chat_init(c, note, &seen);
-        chat_feed(c, begin, strlen(begin), 0);
-        chat_feed(c, end, strlen(end) - 3, 0); /* the text is empty; the rest is blanks */
-        chat_feed(c, pad, fits + extra, 0);
-        chat_feed(c, end + strlen(end) - 3, 3, 0);
-        chat_feed(c, "\n" DONE, 1 + strlen(DONE), 0);
+        chat_feed(c, begin, strlen(begin), 0, 0);
+        chat_feed(c, end, strlen(end) - 3, 0, 0); /* the text is empty; the rest is blanks */
+        chat_feed(c, pad, fits + extra, 0, 0);
+        chat_feed(c, end + strlen(end) - 3, 3, 0, 0);
+        chat_feed(c, "\n" DONE, 1 + strlen(DONE), 0, 0);
         assert_int_equal(c->done, extra == 0);
         if (extra == 0)
             assert_null(c->why);
@@ -110,19 +110,21 @@ static void test_event_limit(void **state)
 static void test_times(void **state)
 {
     static const uint64_t at_us[] = {1000, 26000, 51000, 151000, 151000};
+    static const unsigned read[] = {0, 1, 2, 4, 4}; /* the last two came together */
     struct chat *c = mem_zalloc(sizeof(*c));
     struct seen seen = {0};
 
     chat_init(c, note, &seen);
     assert_true(chat_rate(c) == 0);
-    chat_feed(c, ROLE, strlen(ROLE), 1); /* no token, so no time */
+    chat_feed(c, ROLE, strlen(ROLE), 1, 0); /* no token, so no time */
     for (size_t i = 0; i < sizeof(at_us) / sizeof(at_us[0]); i++) {
-        chat_feed(c, TOKEN("x"), strlen(TOKEN("x")), at_us[i]);
+        chat_feed(c, TOKEN("x"), strlen(TOKEN("x")), at_us[i], read[i]);
         if (i == 0)
             assert_true(chat_rate(c) == 0);
     }
-    chat_feed(c, FINISH DONE, strlen(FINISH DONE), 999999);
+    chat_feed(c, FINISH DONE, strlen(FINISH DONE), 999999, 5);
     assert_int_equal(c->tokens, 5);
+    assert_int_equal(c->glued, 1);
     assert_int_equal(c->first_us, 1000);
     assert_int_equal(c->last_us, 151000);
     assert_int_equal(c->longest_gap_us, 100000);
