@@ -217,8 +217,11 @@ static bool is_started(const struct loader *l, const char *name)
 static void add_proxy(struct loader *l, const struct proxy_config *proxy)
 {
     struct client_config *cfg = l->cfg;
+    size_t n = cfg->n_proxies;
 
-    cfg->proxies = mem_array(cfg->proxies, cfg->n_proxies + 1, sizeof(*cfg->proxies));
+    /* Room for the next power of two: a range may add one proxy for each port there is. */
+    if ((n & (n - 1)) == 0)
+        cfg->proxies = mem_array(cfg->proxies, n ? 2 * n : 1, sizeof(*cfg->proxies));
     cfg->proxies[cfg->n_proxies++] = *proxy;
 }
 
