@@ -98,7 +98,12 @@ void pool_end_loan(struct pool *p)
     p->lent = NULL;
 }
 
+size_t pool_excess(const struct pool *p)
+{
+    return p->limit != 0 && p->held > p->limit ? p->held - p->limit : 0;
+}
+
 bool pool_over(const struct pool *p)
 {
-    return p->limit != 0 && p->held > p->limit;
+    return pool_excess(p) > 0;
 }

@@ -55,5 +55,8 @@ void pool_end_loan(struct pool *p);
  * down too. */
 void pool_trim(struct pool *p);
 bool pool_over(const struct pool *p);
+/* Bytes held beyond the limit. Who sheds counts down from here what each victim holds: what is
+ * released while libuv or a mux still works on it leaves the pool later. */
+size_t pool_excess(const struct pool *p);
 
 #endif

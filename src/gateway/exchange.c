@@ -337,6 +337,7 @@ void exchange_reject(struct downstream *c, unsigned status, const char *why, boo
 {
     struct gateway *g = c->gw;
     char text[HTTP_ERROR_MAX];
+    enum reason why_ended = status == 408 ? REASON_HEAD_TIMEOUT : REASON_BAD_REQUEST;
     const struct http_error e = {.status = status,
                                  .type = "invalid_request_error",
                                  .code = code_of_rejection(status),
@@ -344,7 +345,7 @@ void exchange_reject(struct downstream *c, unsigned status, const char *why, boo
 
     g->counters.requests++;
     g->counters.answers[4]++;
-    g->counters.ended.of[REASON_BAD_REQUEST]++;
+    g->counters.ended.of[why_ended]++;
     log_info(g->host->log, "refused a request of %s:%u: %u, %s", c->peer, c->peer_port, e.status,
              e.message);
     downstream_write(c, text, http_error_render(&e, false, 1, to_head, text));
@@ -447,6 +448,13 @@ static bool may_pause(const struct exchange *x)
            has_time(x, DAMPED_PAUSE_US);
 }
 
+/* Once more on a fresh connection: the kept one may have been stale. */
+static bool may_try_afresh(const struct exchange *x, bool stale, bool unsent)
+{
+    return stale && x->replayable && !unsent && !x->retried && x->head.len > 0 &&
+           (!x->route.damped || has_time(x, 0));
+}
+
 /* A request that never left can go anywhere; a question about health may be asked of all. */
 static bool may_move_on(const struct exchange *x, bool unsent)
 {
@@ -477,7 +485,7 @@ void exchange_attempt_failed(struct exchange *x, enum reason why)
     x->interim = 0;
     if (failed != NULL && may_move_on(x, unsent)) {
         try_another_engine(x, failed, why);
-    } else if (stale && x->replayable && !unsent && !x->retried && x->head.len > 0) {
+    } else if (may_try_afresh(x, stale, unsent)) {
         x->retried = true;
         x->gw->counters.retried++;
         attempt_again(x);
@@ -563,7 +571,7 @@ static void count(struct exchange *x)
     g->counters.exchanges_now--;
     g->counters.answers[x->status / 100]++;
     g->counters.ended.of[x->why]++;
-    g->counters.direct += x->engine != NULL;
+    g->counters.direct += x->sent && x->pool != NULL && x->pool->engine != NULL;
     g->n_orphans -= x->orphan;
 }
 

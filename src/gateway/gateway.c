@@ -98,11 +98,9 @@ static void end_waiting_clients(struct gateway *g, uint64_t now_us, uint64_t *ne
         g->counters.ended.of[REASON_IDLE]++;
         downstream_close(LIST_ENTRY(w, struct downstream, wait));
     }
-    while ((w = due(&g->open_heads, now_us, next)) != NULL) {
-        g->counters.ended.of[REASON_HEAD_TIMEOUT]++;
+    while ((w = due(&g->open_heads, now_us, next)) != NULL)
         exchange_reject(LIST_ENTRY(w, struct downstream, wait), 408,
                         "the request head did not arrive in time", false);
-    }
 }
 
 static void end_attempts(struct gateway *g, uint64_t now_us, uint64_t *next)
@@ -166,17 +164,22 @@ static struct downstream *largest(struct gateway *g)
     return most;
 }
 
+/* Counts what it takes away, because the pool learns of it later: when the loop has let go of a
+ * socket, or the mux of a stream. */
 void gateway_shed(struct gateway *g)
 {
+    size_t excess = pool_excess(g->host->pool);
     struct downstream *c;
 
-    while (pool_over(g->host->pool) && (c = largest(g)) != NULL) {
+    while (excess > 0 && (c = largest(g)) != NULL) {
         struct exchange *x = c->exchange;
+        size_t held = held_by(c);
 
+        excess -= held < excess ? held : excess;
         log_warn(g->host->log,
                  "client %s:%u is reset: %zu bytes wait for a slow reader and the memory limit is "
                  "reached (MEMORY_LIMIT)",
-                 c->peer, c->peer_port, held_by(c));
+                 c->peer, c->peer_port, held);
         c->exchange = NULL;
         bytes_clear(&c->pending, g->host->pool); /* now, lest others go for it too */
         downstream_reset(c);

@@ -38,7 +38,7 @@ struct gateway_config {
 
 struct gateway_counters {
     uint64_t clients;    /* connections ever */
-    uint64_t requests;   /* heads that were complete */
+    uint64_t requests;   /* heads, also those that were refused */
     uint64_t answers[6]; /* by hundreds of the status; [0]: closed without an answer */
     uint64_t refused;    /* by policy */
     uint64_t direct;     /* requests that went to an engine past port 5000 */
@@ -67,7 +67,8 @@ bool gateway_serve(struct gateway *g, struct stream *s, enum gateway_role role, 
  * arise later than that and are nearer go through host->wake. */
 uint64_t gateway_tick(struct gateway *g, uint64_t now_us);
 
-/* While the pool is over its limit: resets the client that holds most, reason `memory`. */
+/* When the pool is over its limit: resets clients, who holds most first, until what they held makes
+ * up for the excess; reason `memory`. Their memory may go a little later than this returns. */
 void gateway_shed(struct gateway *g);
 
 /* How MLNode's management takes the gateway's questions now. */

@@ -206,7 +206,7 @@ void cork_flush(struct gateway *g);
 /* Forgets what waits for this stream, which is about to be reset. */
 void cork_drop(struct gateway *g, const struct stream *s);
 
-/* client.c */
+/* downstream.c */
 struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gateway_role role,
                                   const char *peer, uint16_t port);
 void downstream_write(struct downstream *c, const char *data, size_t len);

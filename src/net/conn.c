@@ -206,8 +206,14 @@ static const struct stream_ops conn_ops = {
 
 void net_shed(struct net *n)
 {
-    while (pool_over(&n->pool) && !list_empty(&n->lingering))
-        conn_drop(LIST_ENTRY(n->lingering.next, struct conn, lingering));
+    size_t excess = pool_excess(&n->pool);
+
+    while (excess > 0 && !list_empty(&n->lingering)) {
+        struct conn *c = LIST_ENTRY(n->lingering.next, struct conn, lingering);
+
+        excess -= c->out.held < excess ? c->out.held : excess;
+        conn_drop(c);
+    }
 }
 
 void conn_drop_lingering(struct net *n)

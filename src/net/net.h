@@ -25,8 +25,8 @@ struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit);
 void net_stop(struct net *n);
 void net_free(struct net *n);
 
-/* While the pool is over its limit: drops connections that nobody owns any more and that only
- * deliver their last bytes, oldest first. */
+/* When the pool is over its limit: drops connections that nobody owns any more and that only
+ * deliver their last bytes, oldest first, until what they held makes up for the excess. */
 void net_shed(struct net *n);
 
 uv_loop_t *net_loop(const struct net *n);

@@ -146,13 +146,17 @@ static struct link *largest(struct links *l)
 
 void links_shed(struct links *l)
 {
+    size_t excess = pool_excess(net_pool(l->net));
     struct link *k;
 
-    while (pool_over(net_pool(l->net)) && (k = largest(l)) != NULL) {
+    while (excess > 0 && (k = largest(l)) != NULL) {
+        size_t held = held_by(k);
+
+        excess -= held < excess ? held : excess;
         log_warn(net_log(l->net),
                  "%s: user %s is reset: %zu bytes wait for a slow reader and the memory limit is "
                  "reached (MEMORY_LIMIT)",
-                 k->proxy->name, k->user, held_by(k));
+                 k->proxy->name, k->user, held);
         end_link(k, REASON_MEMORY);
     }
 }

@@ -27,7 +27,8 @@ void link_start(struct links *l, const struct proxy_config *p, struct stream *wo
                 const char *user);
 /* Once a second: idle half-closed relays. */
 void links_tick(struct links *l, uint64_t now_us);
-/* While the pool is over its limit: ends the link that holds most, reason `memory`. */
+/* When the pool is over its limit: ends links, which holds most first, until what they held makes
+ * up for the excess; reason `memory`. */
 void links_shed(struct links *l);
 void links_totals(const struct links *l, uint64_t *bytes_in, uint64_t *bytes_out);
 /* Ends every link. */

@@ -222,17 +222,22 @@ static struct visit *largest(struct server *s)
 void visit_shed(struct server *s)
 {
     char from[ADDR_PORT_TEXT];
+    size_t excess;
     struct visit *v;
 
     net_shed(s->net);
     LIST_FOREACH (it, &s->peers)
         if (pool_over(net_pool(s->net)))
             mux_shed(carrier_mux(LIST_ENTRY(it, struct peer, node)->carrier));
-    while (pool_over(net_pool(s->net)) && (v = largest(s)) != NULL) {
+    excess = pool_excess(net_pool(s->net));
+    while (excess > 0 && (v = largest(s)) != NULL) {
+        size_t held = relay_held(&v->relay);
+
+        excess -= held < excess ? held : excess;
         log_warn(s->log,
                  "user %s of :%u is reset: %zu bytes wait for a slow reader and the memory limit "
                  "is reached (--memory-limit)",
-                 address(v, from), v->port, relay_held(&v->relay));
+                 address(v, from), v->port, held);
         relay_abort(&v->relay, REASON_MEMORY);
     }
 }

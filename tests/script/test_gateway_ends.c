@@ -262,6 +262,48 @@ static void idle_clients_stay_310_s(void **state)
     stage_free(s);
 }
 
+/* Use is use, also where the gateway answers by itself within the turn. */
+static void our_own_answers_are_use(void **state)
+{
+    static const char *const asked[] = {GET("/sleep"), GET("/mlgate/status")};
+
+    for (size_t i = 0; i < COUNT(asked); i++) {
+        struct stage *s = stage_new();
+        struct fake_conn *c = stage_user(s, ROLE_POC);
+
+        for (int k = 0; k < 5; k++) {
+            stage_say(c, asked[i]);
+            ANSWER(c, i ? 200 : 404, NULL);
+            fake_advance(s->h, 309 * (uint64_t)SECOND_US);
+            assert_false(c->released);
+        }
+        fake_advance(s->h, SECOND_US);
+        assert_true(c->ended);
+        stage_free(s);
+    }
+}
+
+/* Each head has its own 60 s, also when it begins in the piece that ends the one before. */
+static void each_head_has_its_own_time(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+
+    stage_say(c, "GET /sleep HTTP/1.1\r\nHost: h\r\n");
+    for (int k = 0; k < 5; k++) {
+        fake_advance(s->h, 59 * SECOND_US);
+        stage_say(c, "\r\nGET /sleep HTTP/1.1\r\nHost: h\r\n");
+        ANSWER(c, 404, NULL);
+    }
+    fake_advance(s->h, 59 * SECOND_US);
+    SILENCE(c);
+    fake_advance(s->h, SECOND_US);
+    ERROR(c, 408, "head_timeout");
+    assert_int_equal(stage_counts(s).ended.of[REASON_HEAD_TIMEOUT], 1);
+    assert_int_equal(stage_counts(s).ended.of[REASON_BAD_REQUEST], 0);
+    stage_free(s);
+}
+
 /* Nothing limits how long an answer takes to begin, or to go on, but the day. The stage's engines
  * are asked no questions in between: the clock jumps. */
 static void a_day_is_the_limit(void **state)
@@ -386,6 +428,8 @@ int main(void)
         cmocka_unit_test(a_head_takes_60_s_at_most),
         cmocka_unit_test(a_slow_reader_with_more_requests),
         cmocka_unit_test(idle_clients_stay_310_s),
+        cmocka_unit_test(our_own_answers_are_use),
+        cmocka_unit_test(each_head_has_its_own_time),
         cmocka_unit_test(a_day_is_the_limit),
         cmocka_unit_test(an_answer_before_the_end_of_the_request),
         cmocka_unit_test(stop_ends_it_all),

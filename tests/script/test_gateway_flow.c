@@ -242,6 +242,27 @@ static void the_largest_goes_first(void **state)
     stage_free(s);
 }
 
+/* A socket's memory goes when the loop has let go of it, a work stream's when its mux does: until
+ * then it stands in the pool, and nobody else pays for that. */
+static void memory_that_goes_later_is_not_asked_for_twice(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c[4];
+    static const size_t sizes[] = {50000, 200000, 100000, 20000};
+
+    s->h->reset_late = true;
+    for (size_t i = 0; i < COUNT(c); i++)
+        c[i] = holding(s, sizes[i]);
+    s->h->pool.limit = s->h->pool.held - 1;
+    gateway_shed(s->g);
+    assert_true(c[1]->reset);
+    assert_false(c[0]->reset || c[2]->reset || c[3]->reset);
+    fake_run(s->h);
+    assert_true(s->h->pool.held < s->h->pool.limit);
+    s->h->pool.limit = 0;
+    stage_free(s);
+}
+
 /* A request that nobody takes counts as much as an answer; so do requests that wait. */
 static void uploads_and_pipelines_count(void **state)
 {
@@ -279,6 +300,7 @@ int main(void)
         cmocka_unit_test(accounting_ends_at_zero),
         cmocka_unit_test(both_directions_are_their_own),
         cmocka_unit_test(the_largest_goes_first),
+        cmocka_unit_test(memory_that_goes_later_is_not_asked_for_twice),
         cmocka_unit_test(uploads_and_pipelines_count),
     };
 

@@ -84,6 +84,31 @@ static void all_are_silent_or_gone(void **state)
     }
 }
 
+static void no_engine(struct stage *s)
+{
+    fake_listen(s->h, ENGINE, FAKE_REFUSES, NULL, NULL);
+}
+
+/* MLNode freezes: what it was connected to stays connected. Each of the kept connections, and the
+ * fresh one that follows it, costs patience as well. */
+static void kept_connections_to_a_frozen_node(void **state)
+{
+    struct stage *s = stage_with(no_engine);
+    struct fake_conn *kept[6];
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+
+    for (size_t i = 0; i < COUNT(kept); i++) {
+        stage_say(stage_user(s, ROLE_INFERENCE), GET("/v1/a"));
+        kept[i] = stage_up(s, INFERENCE);
+    }
+    for (size_t i = 0; i < COUNT(kept); i++)
+        stage_say(kept[i], OK("1", "A"));
+    ask(s, c);
+    ERROR(c, 503, "engine_unavailable");
+    assert_true(stage_counts(s).retried > 0);
+    stage_free(s);
+}
+
 static void answer_all_500(struct fake_conn *c, const struct message *m)
 {
     fake_answer(c, 500, "", "x");
@@ -220,6 +245,7 @@ int main(void)
         cmocka_unit_test(the_engine_says_so_itself),
         cmocka_unit_test(one_bad_engine_is_not_the_node),
         cmocka_unit_test(all_are_silent_or_gone),
+        cmocka_unit_test(kept_connections_to_a_frozen_node),
         cmocka_unit_test(asked_again_while_a_model_is_loaded),
         cmocka_unit_test(back_in_time),
         cmocka_unit_test(down_at_once_without_a_model),

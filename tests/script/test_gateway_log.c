@@ -151,6 +151,23 @@ static void numbers_add_up(void **state)
     stage_free(s);
 }
 
+/* Where a request went does not depend on how it ended. */
+static void direct_is_where_it_went(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+
+    stage_say(c, GET("/v1/a"));
+    fake_fail_now(c, REASON_PEER_RESET);
+    fake_run(s->h);
+    assert_int_equal(stage_counts(s).direct, 1);
+    fake_listen(s->h, ENGINE, FAKE_REFUSES, NULL, NULL);
+    stage_say(stage_user(s, ROLE_INFERENCE), POST("/v1/a", "0", ""));
+    stage_say(stage_up(s, INFERENCE), OK("1", "A"));
+    assert_int_equal(stage_counts(s).direct, 1);
+    stage_free(s);
+}
+
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 static void is_openai(const struct message *m, const char *type, const char *code)
@@ -246,6 +263,7 @@ int main(void)
         cmocka_unit_test(lines_of_answers_that_were_cut),
         cmocka_unit_test(lines_are_bounded),
         cmocka_unit_test(numbers_add_up),
+        cmocka_unit_test(direct_is_where_it_went),
         cmocka_unit_test(errors_are_openais),
         cmocka_unit_test(limits_have_codes),
     };

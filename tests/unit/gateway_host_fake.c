@@ -175,7 +175,8 @@ static void near_reset(struct stream *s)
 {
     struct fake_conn *c = ((struct fake_near *)s)->conn;
 
-    bytes_clear(&c->out, &c->host->pool);
+    if (!c->host->reset_late)
+        bytes_clear(&c->out, &c->host->pool);
     c->reset = true;
     release(c);
 }
@@ -513,8 +514,11 @@ bool fake_turn(struct fake_host *h)
 {
     bool any = false;
 
-    for (struct fake_conn *c = h->conns; c != NULL; c = c->next)
+    for (struct fake_conn *c = h->conns; c != NULL; c = c->next) {
+        if (c->reset)
+            bytes_clear(&c->out, &h->pool);
         any |= step(c);
+    }
     while (fake_run_due(h))
         any = true;
     return run_tasks(h) || any;

@@ -106,10 +106,11 @@ struct fake_host {
     /* Instead of `piece`: how many of `have` bytes come next; at least 1. */
     size_t (*cut)(void *ctx, size_t have);
     void *cut_ctx;
-    size_t window;  /* FAKE_WINDOW; smaller for a test of backpressure */
-    bool sent_late; /* STREAM_SENT comes as an event of its own; else inside stream_write */
-    size_t drain;   /* with sent_late: at most so many bytes leave in a turn; 0: all */
-    bool say_stale; /* what host->stale answers when the stream itself shows nothing */
+    size_t window;   /* FAKE_WINDOW; smaller for a test of backpressure */
+    bool sent_late;  /* STREAM_SENT comes as an event of its own; else inside stream_write */
+    size_t drain;    /* with sent_late: at most so many bytes leave in a turn; 0: all */
+    bool reset_late; /* what a reset stream held goes in the next turn; else inside stream_reset */
+    bool say_stale;  /* what host->stale answers when the stream itself shows nothing */
     /* The process's timer: called when tick_due has come (0: in the next turn), and answers when it
      * wants to be called again. host->wake brings it forward. */
     uint64_t (*tick)(void *ctx, uint64_t now_us);
