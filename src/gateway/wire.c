@@ -107,8 +107,12 @@ static void accepted(struct listener *l, void *ctx)
     char ip[ADDR_TEXT];
     uint16_t port;
 
-    if (c == NULL || !conn_peer(c, &peer))
+    if (c == NULL)
         return;
+    if (!conn_peer(c, &peer)) { /* it left between two questions */
+        stream_reset(conn_stream(c));
+        return;
+    }
     port = sockaddr_text((const struct sockaddr *)&peer, ip);
     if (gateway_serve(d->wire->gateway, conn_stream(c), d->role, ip, port))
         conn_start(c);

@@ -25,14 +25,26 @@ static void destroy(struct name *m)
     mem_free(m);
 }
 
+const struct addrinfo *name_choice(const struct addrinfo *found)
+{
+    const struct addrinfo *choice = NULL;
+
+    for (const struct addrinfo *a = found; a != NULL; a = a->ai_next)
+        if ((a->ai_family == AF_INET && (choice == NULL || choice->ai_family != AF_INET)) ||
+            (a->ai_family == AF_INET6 && choice == NULL))
+            choice = a;
+    return choice;
+}
+
 static void looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
 {
     struct name *m = req->data;
+    const struct addrinfo *choice = status == 0 ? name_choice(found) : NULL;
 
     m->asking = false;
-    if (status == 0 && found != NULL && found->ai_addrlen <= sizeof(m->address)) {
+    if (choice != NULL) {
         memset(&m->address, 0, sizeof(m->address));
-        memcpy(&m->address, found->ai_addr, found->ai_addrlen);
+        memcpy(&m->address, choice->ai_addr, sockaddr_len(choice->ai_addr));
     } else if (status != UV_ECANCELED) {
         log_warn(net_log(m->net), "%s cannot be resolved: %s", m->host, uv_strerror(status));
     }

@@ -8,6 +8,10 @@
 
 struct name;
 
+/* Of the addresses that a resolver found the one to connect to: the first IPv4 one, else the first;
+ * NULL when there is none. MLNode listens on IPv4 ("0.0.0.0", or 127.0.0.1 behind the bind guard),
+ * and resolvers put ::1 first for "localhost". */
+const struct addrinfo *name_choice(const struct addrinfo *found);
 /* Begins to resolve. `host` is a name or an IP literal without brackets; it is copied. */
 struct name *name_new(struct net *n, const char *host);
 /* Without a port. NULL: no answer yet, or there is no such name. The last good answer is kept while
