@@ -112,10 +112,18 @@ void downstream_owes(struct downstream *c, size_t len, size_t still_queued)
     downstream_release(c, still_queued);
 }
 
-/* A reader that takes nothing does not get more requests served. */
+/* A reader that takes nothing does not get more requests served; a writer of many gets them served
+ * in portions. */
 static bool may_begin(const struct downstream *c)
 {
-    return c->exchange == NULL && c->queued < DOWNSTREAM_QUEUE_MAX;
+    return c->exchange == NULL && c->queued < DOWNSTREAM_QUEUE_MAX && c->begun < BEGIN_AT_ONCE;
+}
+
+/* The next portion comes when the others had their turn. */
+static void next_portion(struct downstream *c)
+{
+    if (c->begun == BEGIN_AT_ONCE && c->exchange == NULL && (c->pending.len > 0 || c->eof))
+        gateway_soon(c->gw, &c->task);
 }
 
 /* Bytes of a whole head, or 0 when it is not complete yet. */
@@ -134,6 +142,7 @@ static size_t take_head(struct downstream *c, const char *data, size_t len)
                         http_slice_is(head.method, "HEAD"));
         return len;
     }
+    c->begun++;
     stream_consumed(c->stream, head.length);
     exchange_start(c, &head);
     return head.length;
@@ -206,6 +215,7 @@ void downstream_resume(struct downstream *c)
     }
     if (c->eof)
         no_more(c);
+    next_portion(c);
     rest(c);
 }
 
@@ -229,6 +239,7 @@ static void run_downstream(struct net_task *t)
     struct downstream *c = LIST_ENTRY(t, struct downstream, task);
     struct gateway *g = c->gw;
 
+    c->begun = 0;
     if (c->stream != NULL)
         downstream_resume(c);
     else
@@ -248,6 +259,7 @@ static void got_data(struct downstream *c, const uint8_t *data, size_t len)
     size_t used = take(c, (const char *)data, len);
     if (c->stream != NULL && used < len)
         bytes_append(&c->pending, pool, data + used, len - used);
+    next_portion(c);
     rest(c);
 }
 
@@ -286,6 +298,7 @@ static void on_downstream(struct stream *s, enum stream_event event, const uint8
     struct downstream *c = s->owner;
     struct gateway *g = c->gw;
 
+    c->begun = 0;
     switch (event) {
     case STREAM_DATA:
         got_data(c, data, len);

@@ -24,6 +24,9 @@
 enum {
     /* The next request of a client waits while this much of the last answer has not left. */
     DOWNSTREAM_QUEUE_MAX = 64 * 1024,
+    /* Requests that one client begins in one go. A read may hold thousands that we answer
+     * ourselves, and tokens for others would wait for all of them. */
+    BEGIN_AT_ONCE = 32,
     /* The body of a refused request is read and dropped up to this, to keep the connection. */
     DISCARD_MAX = 1024 * 1024,
     /* Interim answers (1xx) before the final one. */
@@ -74,6 +77,7 @@ struct downstream {
     size_t scan;          /* of the head parser, within pending */
     size_t queued;        /* written and not yet left */
     size_t owed;          /* delivered as a request's body and not yet consumed */
+    unsigned begun;       /* requests in this go; at most BEGIN_AT_ONCE */
     struct list node;     /* on gateway.clients */
     struct wait wait;     /* idle, or inside a head */
     struct net_task task; /* goes on with pending; frees */

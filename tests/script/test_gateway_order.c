@@ -109,6 +109,35 @@ static void a_pipeline_waits_in_bounds(void **state)
 
 /* ---- the end of a connection ----------------------------------------------------------------- */
 
+/* Thousands of small requests in one read are answered in portions, and others come in between. */
+static void a_long_pipeline_takes_turns(void **state)
+{
+    enum { LONG = 1000 };
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_POC);
+    unsigned turns = 0;
+
+    for (int i = 0; i < LONG; i++)
+        fake_say(c, GET("/sleep"));
+    fake_say(c, GET("/api/v1/last"));
+    fake_end(c);
+    while (stage_counts(s).requests < LONG) {
+        uint64_t before = stage_counts(s).requests;
+
+        fake_turn(s->h);
+        assert_true(stage_counts(s).requests - before <= 100);
+        assert_true(++turns <= LONG);
+    }
+    fake_run(s->h);
+    for (int i = 0; i < LONG; i++)
+        ERROR(c, 404, "not_served");
+    HEARD(s, "8080 GET /api/v1/last");
+    stage_say(stage_up(s, MANAGEMENT), OK("1", "L"));
+    ANSWER(c, 200, "L");
+    assert_true(c->ended);
+    stage_free(s);
+}
+
 static void close_is_obeyed_and_told(void **state)
 {
     struct stage *s = stage_new();
@@ -370,6 +399,7 @@ int main(void)
         cmocka_unit_test(our_own_answers_keep_the_order),
         cmocka_unit_test(requests_cut_anywhere),
         cmocka_unit_test(a_pipeline_waits_in_bounds),
+        cmocka_unit_test(a_long_pipeline_takes_turns),
         cmocka_unit_test(close_is_obeyed_and_told),
         cmocka_unit_test(an_upstream_that_closes_costs_nobody_anything),
         cmocka_unit_test(an_end_between_requests),
