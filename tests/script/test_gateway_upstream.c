@@ -242,6 +242,32 @@ static void refused_requests_move_on(void **state)
     stage_free(s);
 }
 
+static void two_engines(struct stage *s)
+{
+    stage_open(s, ENGINE + 1);
+}
+
+/* A body that waited for a connection goes on where the next engine has one already. */
+static void a_body_moves_on_to_an_idle_connection(void **state)
+{
+    struct stage *s = stage_with(two_engines);
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+
+    stage_say(c, GET("/v1/a"));
+    stage_say(stage_up(s, ENGINE), "HTTP/1.1 204 No\r\nConnection: close\r\n\r\n");
+    ANSWER(c, 204, "");
+    stage_say(c, GET("/v1/b"));
+    stage_say(stage_up(s, ENGINE + 1), OK("1", "B"));
+    ANSWER(c, 200, "B");
+    HEARD(s, "5001 GET /v1/a\n5001 reset\n5002 GET /v1/b");
+    fake_listen(s->h, ENGINE, FAKE_REFUSES, NULL, NULL);
+    stage_say(c, POST("/v1/c", "5", "hello"));
+    HEARD(s, "5002 POST /v1/c");
+    REQUEST(stage_up(s, ENGINE + 1), "");
+    REQUEST(stage_up(s, ENGINE + 1), "hello");
+    stage_free(s);
+}
+
 /* A connect that nobody answers takes 3 s at most. */
 static void silent_engines_are_given_up(void **state)
 {
@@ -390,6 +416,7 @@ int main(void)
         cmocka_unit_test(what_was_sent_and_cannot_be_repeated_is_not),
         cmocka_unit_test(a_fresh_connection_is_not_tried_twice),
         cmocka_unit_test(refused_requests_move_on),
+        cmocka_unit_test(a_body_moves_on_to_an_idle_connection),
         cmocka_unit_test(silent_engines_are_given_up),
         cmocka_unit_test(engines_share_the_work),
         cmocka_unit_test(an_engine_dies),
