@@ -278,7 +278,7 @@ def open_gateway(lab, management, inference, engine_ports=None, direct=None, pol
     env = flags_of(management, inference, engine_ports, direct, policy)
     process = lab.mlgate(*words, env=env, name="gateway")
     for each in (port, poc):
-        process.wait_line(rf"listening on 127.0.0.1:{each} ", within(5))
+        process.wait_line(rf"listening on 127.0.0.1:{each} ", within(5) * lab.patience)
     return Way(port, poc, process, [process])
 
 
@@ -300,7 +300,7 @@ def open_tunnel(lab, management, inference, engine_ports=None, direct=None, poli
     process = lab.mlgate("client", env=env, name="client with gateway")
     ports = int(f"1{client_id}"), int(f"2{client_id}")
     for port in ports:
-        process.wait_line(rf"start proxy success: :{port} ", within(10))
+        process.wait_line(rf"start proxy success: :{port} ", within(10) * lab.patience)
     return Way(*ports, process, [server.process, process])
 
 

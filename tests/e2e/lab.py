@@ -145,6 +145,7 @@ class Server(End):
 
     def wait_ready(self, seconds=10):
         """Until the port for clients is open."""
+        seconds *= self.lab.patience
         started = r"frp server listens on" if self.mlgate else r"frps started successfully"
         self.process.wait_line(started, seconds)
         return self
@@ -182,6 +183,7 @@ class Lab:
         self.closers = []
         self.files = 0
         self.wrap = []  # a command that runs mlgate under observation
+        self.patience = 1  # how many times longer things take under it
 
     def path(self, name):
         self.files += 1
