@@ -53,8 +53,9 @@ static enum mlnode_way choose(const struct mlnode_settings *settings,
     return MLNODE_NONE;
 }
 
-/* uvicorn in the virtual environment, however it can be started there; else the one on PATH. */
-static void add_uvicorn(struct words *words, const struct mlnode_world *world)
+/* uvicorn in the virtual environment, however it can be started there; else the one on PATH, which
+ * upstream's script may have changed when it comes to it. */
+static void add_uvicorn(struct words *words, const struct mlnode_world *world, enum mlnode_way way)
 {
     if (world->venv_uvicorn[0])
         add(words, world->venv_uvicorn);
@@ -63,7 +64,7 @@ static void add_uvicorn(struct words *words, const struct mlnode_world *world)
         add(words, "-m");
         add(words, "uvicorn");
     } else
-        add(words, world->uvicorn);
+        add(words, way == MLNODE_ENTRYPOINT ? "uvicorn" : world->uvicorn);
 }
 
 static char **arguments(const struct mlnode_settings *settings, const struct mlnode_world *world,
@@ -78,11 +79,9 @@ static char **arguments(const struct mlnode_settings *settings, const struct mln
             n++;
         return copied((const char *const *)settings->command, n);
     }
-    if (way == MLNODE_ENTRYPOINT) {
+    if (way == MLNODE_ENTRYPOINT)
         add(&words, MLNODE_SCRIPT);
-        add(&words, "uvicorn");
-    } else
-        add_uvicorn(&words, world);
+    add_uvicorn(&words, world, way);
     port[text_put_uint(port, settings->port)] = '\0';
     add(&words, "api.app:app");
     add(&words, "--host");

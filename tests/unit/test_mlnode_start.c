@@ -62,6 +62,10 @@ static void test_what_is_started(void **state)
          MLNODE_ENTRYPOINT,
          "/app/entrypoint.sh uvicorn" TAIL,
          "/"},
+        {{.script = MLNODE_SCRIPT_WORKS, .venv = VENV, .venv_python = VENV "/bin/python3"},
+         MLNODE_ENTRYPOINT,
+         "/app/entrypoint.sh " VENV "/bin/python3 -m uvicorn" TAIL,
+         "/"},
         /* … unless it fails */
         {{.script = MLNODE_SCRIPT_FAILS,
           .script_said = "useradd: UID 1000 is not unique",
