@@ -14,7 +14,7 @@ from lab import TOKEN, within
 
 VENV = "/app/packages/api/.venv"
 PYTHON = "/usr/bin/python3"  # whose packages Debian's uvicorn and FastAPI are
-PARTS = ("upper", "work", "root")
+PARTS = ("upper", "pending", "root")
 
 # What the real one has of these: states, a second port that is bound to every address, an end of
 # its own accord. It tells how it was started.
@@ -58,7 +58,7 @@ VENV_STEP = f"{PYTHON} -m venv --without-pip --system-site-packages {VENV}\n"
 
 MOUNT = """
 mount -t tmpfs none {base} && mkdir {parts} &&
-mount -t overlay -o lowerdir=/,upperdir={base}/upper,workdir={base}/work none {base}/root
+mount -t overlay -o lowerdir=/,upperdir={base}/upper,workdir={base}/pending none {base}/root
 """
 
 
