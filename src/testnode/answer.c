@@ -245,8 +245,7 @@ void answer_state(const struct model *m, struct blob *out)
     blob_printf(out,
                 "{\"state\":\"%s\",\"version\":\"%s\",\"poc_status\":\"%s\","
                 "\"inference_healthy\":%s,\"loaded_model\":",
-                model_state(m), node_version, m->running ? "IDLE" : "NO_BACKENDS",
-                json_bool(m->running));
+                model_state(m), node_version, model_poc(m), json_bool(m->running));
     if (m->running)
         add_string(out, m->name);
     else
@@ -265,6 +264,18 @@ void answer_health(const struct model *m, struct blob *out)
                 "\"inference\":{\"running\":%s,\"healthy\":%s},"
                 "\"train\":{\"running\":false,\"healthy\":false}}}",
                 model_state(m), running, running);
+}
+
+void answer_poc_begun(size_t backends, struct blob *out)
+{
+    blob_printf(
+        out, "{\"status\":\"OK\",\"backends\":%zu,\"n_groups\":%zu,\"results\":[],\"errors\":[]}",
+        backends, backends);
+}
+
+void answer_poc_status(const struct model *m, struct blob *out)
+{
+    blob_printf(out, "{\"status\":\"%s\",\"backends\":[]}", model_poc(m));
 }
 
 void answer_up_status(const struct model *m, uint64_t now_ms, struct blob *out)

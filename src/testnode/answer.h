@@ -44,6 +44,9 @@ void answer_detail(const char *message, struct blob *out);
 
 void answer_state(const struct model *m, struct blob *out);
 void answer_health(const struct model *m, struct blob *out);
+/* Proof of compute: what its start and its end say, and its state. */
+void answer_poc_begun(size_t backends, struct blob *out);
+void answer_poc_status(const struct model *m, struct blob *out);
 void answer_up_status(const struct model *m, uint64_t now_ms, struct blob *out);
 
 /* Bytes `from` … `from + len` of the endless test pattern: each aligned run of 8 bytes holds its

@@ -11,12 +11,14 @@
 
 enum {
     SOURCE_BLOCK = 32 * 1024,
+    LOG_OUTCOME_MAX = 128,
     BURST = 64, /* events or blocks in one turn of the loop, so that the others get theirs */
 };
 
 static const uint64_t ns_per_s = 1000000000;
 static const uint64_t ns_per_ms = 1000000;
 static const uint64_t source_max = (uint64_t)1 << 50;
+static const char busy_with_poc[] = "proof of compute has priority";
 
 bool exchange_plays_both(const struct conn *c)
 {
@@ -188,6 +190,34 @@ static void run_down(struct conn *c)
     answer_ok(c);
 }
 
+/* Proof of compute as a state only: nothing is generated, and nobody is called back. */
+static void run_poc_start(struct conn *c)
+{
+    struct testnode *node = c->owner;
+    struct blob body = {0};
+
+    if (!node_generate(node, true)) {
+        answer_failure(c, 503, "no backend is available", NULL);
+        return;
+    }
+    answer_poc_begun(node->options.engines ? node->options.engines : 1, &body);
+    answer_json(c, 200, &body, NULL);
+}
+
+static void run_poc_stop(struct conn *c)
+{
+    node_generate(c->owner, false);
+    answer_ok(c);
+}
+
+static void run_poc_status(struct conn *c)
+{
+    struct blob body = {0};
+
+    answer_poc_status(&c->owner->model, &body);
+    answer_json(c, 200, &body, NULL);
+}
+
 static void run_engines(struct conn *c)
 {
     struct testnode *node = c->owner;
@@ -353,9 +383,14 @@ static void run_generation(struct conn *c)
     struct exchange *x = &c->exchange;
     struct testnode *node = c->owner;
     const struct ask_defaults defaults = {node->options.token_rate, node->options.tokens};
-    struct generation *gen = mem_zalloc(sizeof(*gen));
+    struct generation *gen;
     const char *why;
 
+    if (node->model.generating) {
+        answer_failure(c, 503, busy_with_poc, "retry-after: 1\r\n");
+        return;
+    }
+    gen = mem_zalloc(sizeof(*gen));
     if (ask_parse(&gen->ask, x->match.route == ROUTE_CHAT, x->body.data, x->body.len, &defaults,
                   &why) != 0) {
         mem_free(gen);
@@ -367,6 +402,16 @@ static void run_generation(struct conn *c)
     gen->began_ns = uv_hrtime() + gen->ask.delay_ms * ns_per_ms;
     x->gen = gen;
     pump_generation(c);
+}
+
+void exchange_preempt(struct conn *c)
+{
+    if (c->exchange.gen == NULL || c->phase != CONN_ANSWER)
+        return;
+    if (c->exchange.status == 0)
+        answer_failure(c, 503, busy_with_poc, "retry-after: 1\r\n");
+    else
+        conn_truncate(c);
 }
 
 typedef void run_fn(struct conn *c);
@@ -390,19 +435,10 @@ static run_fn *const handlers[ROUTE_COUNT] = {
     [ROUTE_ENGINES] = run_engines,
     [ROUTE_ENGINE_CONTROL] = run_engine_control,
     [ROUTE_PROXY] = proxy_run,
+    [ROUTE_POC_START] = run_poc_start,
+    [ROUTE_POC_STOP] = run_poc_stop,
+    [ROUTE_POC_STATUS] = run_poc_status,
 };
-
-void exchange_run(struct conn *c)
-{
-    struct exchange *x = &c->exchange;
-
-    if (x->body_too_big)
-        answer_failure(c, 413, "body is too large", NULL);
-    else if (x->match.engine && x->match.route != ROUTE_PROXY && !c->owner->model.running)
-        answer_failure(c, 503, "no backend is available", NULL);
-    else
-        handlers[x->match.route](c);
-}
 
 void exchange_tick(struct conn *c)
 {
@@ -430,6 +466,60 @@ void exchange_drained(struct conn *c)
     } else if (gen == NULL && c->exchange.source_at < c->exchange.source_end) {
         pump_source(c);
     }
+}
+
+static void log_to(int fd, const struct conn *c, const char *what)
+{
+    char stamp[32];
+    char engine[32] = "";
+    struct tm local;
+    time_t now = time(NULL);
+
+    if (fd < 0)
+        return;
+    if (c->engine)
+        snprintf(engine, sizeof(engine), " engine %u", c->engine->state->port);
+    localtime_r(&now, &local);
+    strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &local);
+    dprintf(fd, "%s %s \"%s\" %s%s\n", stamp, c->peer, c->exchange.line, what, engine);
+}
+
+static void log_request(const struct conn *c, const char *what)
+{
+    const struct testnode_options *options = &c->owner->options;
+
+    log_to(options->request_log[c->port], c, what);
+    log_to(options->combined_log, c, what);
+}
+
+static void log_over(const struct conn *c, const char *how)
+{
+    const struct exchange *x = &c->exchange;
+    char what[LOG_OUTCOME_MAX];
+
+    snprintf(what, sizeof(what), "%d in %llu out %llu %.3fs %s", x->status,
+             (unsigned long long)x->received, (unsigned long long)x->sent,
+             (double)(uv_hrtime() - x->began_ns) / (double)ns_per_s, how);
+    log_request(c, what);
+}
+
+static bool takes_long(enum node_route route)
+{
+    return route == ROUTE_CHAT || route == ROUTE_COMPLETION || route == ROUTE_UP;
+}
+
+void exchange_run(struct conn *c)
+{
+    struct exchange *x = &c->exchange;
+
+    if (takes_long(x->match.route))
+        log_request(c, "begins");
+    if (x->body_too_big)
+        answer_failure(c, 413, "body is too large", NULL);
+    else if (x->match.engine && x->match.route != ROUTE_PROXY && !c->owner->model.running)
+        answer_failure(c, 503, "no backend is available", NULL);
+    else
+        handlers[x->match.route](c);
 }
 
 /* Everything on the inference port, and what 8080 passes on, is for the engines where there are
@@ -518,28 +608,8 @@ void exchange_take(struct conn *c, const char *data, size_t len)
     }
 }
 
-static void log_request(int fd, const struct conn *c, const char *how)
-{
-    const struct exchange *x = &c->exchange;
-    char stamp[32];
-    char engine[32] = "";
-    struct tm local;
-    time_t now = time(NULL);
-
-    if (fd < 0)
-        return;
-    if (c->engine)
-        snprintf(engine, sizeof(engine), " engine %u", c->engine->state->port);
-    localtime_r(&now, &local);
-    strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &local);
-    dprintf(fd, "%s %s \"%s\" %d in %llu out %llu %.3fs %s%s\n", stamp, c->peer, x->line, x->status,
-            (unsigned long long)x->received, (unsigned long long)x->sent,
-            (double)(uv_hrtime() - x->began_ns) / (double)ns_per_s, how, engine);
-}
-
 void exchange_over(struct conn *c, bool left)
 {
-    const struct testnode_options *options = &c->owner->options;
     const struct generation *gen = c->exchange.gen;
     bool whole = c->phase == CONN_DRAIN && !c->exchange.broken;
     const char *how = whole ? "done" : left ? "left" : "cut";
@@ -549,8 +619,7 @@ void exchange_over(struct conn *c, bool left)
                  gen->answer.id, gen->sent, gen->ask.tokens);
     count_end(c, left);
     proxy_drop(c);
-    log_request(options->request_log[c->port], c, how);
-    log_request(options->combined_log, c, how);
+    log_over(c, how);
 }
 
 void exchange_clear(struct conn *c)

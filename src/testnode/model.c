@@ -58,7 +58,15 @@ bool model_tick(struct model *m, uint64_t now_ms)
 void model_fail(struct model *m)
 {
     m->running = false;
+    m->generating = false;
     m->load = MODEL_FAILED;
+}
+
+bool model_generate(struct model *m, bool on)
+{
+    if (m->running)
+        m->generating = on;
+    return m->running;
 }
 
 bool model_down(struct model *m, uint64_t now_ms)
@@ -72,12 +80,18 @@ bool model_down(struct model *m, uint64_t now_ms)
         m->load = MODEL_NOT_STARTED;
     }
     m->running = false;
+    m->generating = false;
     return ended;
 }
 
 const char *model_state(const struct model *m)
 {
     return m->running ? "INFERENCE" : "STOPPED";
+}
+
+const char *model_poc(const struct model *m)
+{
+    return m->generating ? "GENERATING" : m->running ? "IDLE" : "NO_BACKENDS";
 }
 
 const char *model_load_name(enum model_load load)

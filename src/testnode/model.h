@@ -1,6 +1,6 @@
 /* MLNode's state machine as the API node sees it: a model is loaded by `up`, which takes its time,
- * and unloaded by `down` and `stop`. Pure: the time comes from the caller, in milliseconds of any
- * steady clock. */
+ * and unloaded by `down` and `stop`. Proof of compute (version 2) runs inside of it, with the model
+ * loaded. Pure: the time comes from the caller, in milliseconds of any steady clock. */
 #ifndef TESTNODE_MODEL_H
 #define TESTNODE_MODEL_H
 
@@ -23,8 +23,9 @@ enum model_load {
 
 struct model {
     enum model_load load;
-    bool running; /* an engine answers */
-    bool doomed;  /* the load in progress is to fail: a test asked for it */
+    bool running;    /* an engine answers */
+    bool generating; /* proof of compute; the engines refuse completions meanwhile */
+    bool doomed;     /* the load in progress is to fail: a test asked for it */
     unsigned load_delay_ms;
     uint64_t began_ms; /* of the latest load */
     uint64_t ended_ms;
@@ -45,11 +46,15 @@ uint64_t model_remaining(const struct model *m, uint64_t now_ms);
 bool model_tick(struct model *m, uint64_t now_ms);
 /* The engine could not open its port after all. */
 void model_fail(struct model *m);
+/* Begins or ends proof of compute: false, and nothing happens, without an engine. */
+bool model_generate(struct model *m, bool on);
 /* Down and stop: true when an engine or a load was ended by it. */
 bool model_down(struct model *m, uint64_t now_ms);
 
 /* "STOPPED" or "INFERENCE": derived, as in MLNode; a load in progress is still STOPPED. */
 const char *model_state(const struct model *m);
+/* "IDLE", "GENERATING" or "NO_BACKENDS". */
+const char *model_poc(const struct model *m);
 const char *model_load_name(enum model_load load);
 double model_elapsed_s(const struct model *m, uint64_t now_ms);
 

@@ -173,6 +173,8 @@ void exchange_tick(struct conn *c);
 void exchange_drained(struct conn *c);
 /* The load that a blocking `up` waited for has ended. */
 void exchange_loaded(struct conn *c);
+/* Proof of compute takes the engine: a completion is refused, or breaks off when it has begun. */
+void exchange_preempt(struct conn *c);
 /* The answer is written as an engine's that came through MLNode's proxy, with no engine behind. */
 bool exchange_plays_both(const struct conn *c);
 /* Writes the log lines. `left` as in conn_cut; frees nothing. */
@@ -212,6 +214,8 @@ void fleet_close(struct testnode *node);
 int fleet_control(struct testnode *node, const struct engine_control *control, const char **why);
 
 /* server.c */
+/* Begins or ends proof of compute, as model_generate; completions under way are preempted. */
+bool node_generate(struct testnode *node, bool on);
 /* Begins a load; the errors of model_up. */
 int node_up(struct testnode *node, const char *model, bool doomed);
 /* Ends the engine: its port closes and its streams are cut. */

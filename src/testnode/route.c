@@ -32,6 +32,9 @@ static const struct {
     {"GET", "/api/v1/inference/up/status", ON_MANAGEMENT, ROUTE_UP_STATUS, false},
     {"POST", "/api/v1/inference/down", ON_MANAGEMENT, ROUTE_DOWN, false},
     {"POST", "/api/v1/stop", ON_MANAGEMENT, ROUTE_DOWN, false},
+    {"POST", "/api/v1/inference/pow/init/generate", ON_MANAGEMENT, ROUTE_POC_START, false},
+    {"POST", "/api/v1/inference/pow/stop", ON_MANAGEMENT, ROUTE_POC_STOP, false},
+    {"GET", "/api/v1/inference/pow/status", ON_MANAGEMENT, ROUTE_POC_STATUS, false},
     /* not MLNode's: bulk in both directions for tests */
     {"POST", "/mlgate-test/sink", ON_BOTH, ROUTE_SINK, false},
     {"GET", "/mlgate-test/source", ON_BOTH, ROUTE_SOURCE, false},

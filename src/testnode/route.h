@@ -32,7 +32,10 @@ enum node_route {
     ROUTE_ENGINES = 15,        /* what each engine has served */
     ROUTE_ENGINE_CONTROL = 16, /* what a test does to one */
     ROUTE_PROXY = 17,          /* passed on to an engine; route_find never says it */
-    ROUTE_COUNT = 18,
+    ROUTE_POC_START = 18,
+    ROUTE_POC_STOP = 19,
+    ROUTE_POC_STATUS = 20,
+    ROUTE_COUNT = 21,
 };
 
 struct node_match {

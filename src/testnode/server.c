@@ -121,6 +121,18 @@ void node_down(struct testnode *node)
     wake_waiting(node);
 }
 
+bool node_generate(struct testnode *node, bool on)
+{
+    if (!model_generate(&node->model, on))
+        return false;
+    if (!on)
+        return true;
+    LIST_FOREACH (it, &node->conns) {
+        exchange_preempt(LIST_ENTRY(it, struct conn, node));
+    }
+    return true;
+}
+
 uint16_t testnode_port(const struct testnode *node, enum node_port port)
 {
     return port_number(&node->ports[port]);

@@ -1,6 +1,8 @@
 /* A GPU-less stand-in for MLNode on the caller's loop: both ports, the state machine behind `up`,
- * `down` and `stop`, and completions that look like vLLM's. Besides MLNode's own paths both ports
- * serve POST /mlgate-test/sink ({"bytes":N,"sha256":"..."}) and GET /mlgate-test/source?bytes=N.
+ * `down` and `stop`, and completions that look like vLLM's. Proof of compute (version 2) is a
+ * state, in which completions are refused; nothing is generated and nobody is called back. Besides
+ * MLNode's own paths both ports serve POST /mlgate-test/sink ({"bytes":N,"sha256":"..."}) and GET
+ * /mlgate-test/source?bytes=N.
  *
  * With engines, these listen on ports of their own while a model is up, and the inference port
  * passes requests on to them, as MLNode's does to its vLLM instances. The management port then
@@ -15,7 +17,8 @@
 #include "testnode/route.h"
 
 /* Strings are copied by testnode_start. Log descriptors stay the caller's; -1 is none. One line for
- * each request, when it is over. */
+ * each request when it is over, and one more when a completion or a load begins: it may take long,
+ * and the process may be killed in the middle. */
 struct testnode_options {
     const char *host[NODE_PORTS]; /* IPv4 or IPv6 address, without brackets */
     uint16_t port[NODE_PORTS];    /* 0: any free one */

@@ -467,6 +467,24 @@ def test_crash_in_the_request_body(node):
 # ---- up, down, stop ------------------------------------------------------------------------------
 
 
+def test_proof_of_compute_has_priority(node):
+    """Streams under way break off, new completions are refused, until it is stopped."""
+    start, stop = ("/api/v1/inference/pow/" + word for word in ("init/generate", "stop"))
+    with streaming(node.inference) as pieces:
+        begun = node.post(start, json={"url": "http://203.0.113.7:9100"})
+        assert begun.status_code == 200 and begun.json()["backends"] == 2
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+    status = httpx.get(node.management + "/api/v1/inference/pow/status", timeout=TIMEOUT)
+    assert status.json()["status"] == "GENERATING" and node.state() == "INFERENCE"
+    answer = ask(node.inference)
+    assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+    assert node.post(stop).status_code == 200
+    assert ask(node.inference).status_code == 200
+    node.down()
+    assert node.post(start).status_code == 503
+
+
 @pytest.mark.parametrize("path", ["/api/v1/inference/down", "/api/v1/stop"])
 def test_down_ends_all_engines(node, path):
     ports = [*node.ports["engines"], node.ports["inference"]]

@@ -38,8 +38,15 @@ static void test_life(void **state)
     assert_false(model_tick(&m, 7000));
     assert_int_equal(model_up(&m, "e", false, 7000), ERR_NOTNOW);
 
+    assert_string_equal(model_poc(&m), "IDLE");
+    assert_true(model_generate(&m, true));
+    assert_string_equal(model_poc(&m), "GENERATING");
+    assert_string_equal(model_state(&m), "INFERENCE");
+
     assert_true(model_down(&m, 8000));
     assert_string_equal(model_state(&m), "STOPPED");
+    assert_string_equal(model_poc(&m), "NO_BACKENDS");
+    assert_false(model_generate(&m, true));
     assert_int_equal(model_up(&m, NULL, false, 9000), 0);
     assert_string_equal(m.name, "c/d");
 }
