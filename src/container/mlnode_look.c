@@ -119,7 +119,7 @@ void mlnode_look(const struct mlnode_settings *settings, char *const *environ_li
     char found[MLNODE_PATH_MAX];
 
     *world = (struct mlnode_world){.script = MLNODE_SCRIPT_ABSENT};
-    if (settings->command == NULL && put(&place, root, "", 0, MLNODE_SCRIPT + 1) &&
+    if (settings->command == NULL && put(&place, root, "", 0, &MLNODE_SCRIPT[1]) &&
         is_program(place.real))
         world->script = MLNODE_SCRIPT_UNTRIED;
     world->app_dir = put(&place, root, "", 0, "app") && is_dir(place.real);
