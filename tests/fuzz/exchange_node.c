@@ -13,11 +13,12 @@ static void put(struct far *f, const char *text)
 
 static void put_bytes(struct far *f, size_t from, size_t len)
 {
-    for (size_t i = from; i < from + len; i++) {
-        char c = byte_of(f->user, f->ask, true, i);
+    char data[BODY_MAX];
 
-        fake_text_add(&f->plan, &c, 1);
-    }
+    MUST(len <= sizeof(data));
+    for (size_t i = 0; i < len; i++)
+        data[i] = byte_of(f->user, f->ask, true, from + i);
+    fake_text_add(&f->plan, data, len);
 }
 
 static void put_head(struct far *f, const char *line, size_t len, bool told)

@@ -48,11 +48,12 @@ static void put(struct user *u, const char *text)
 
 static void put_bytes(struct user *u, unsigned ask, size_t from, size_t len)
 {
-    for (size_t i = from; i < from + len; i++) {
-        char c = byte_of(u->id, ask, false, i);
+    char data[BODY_MAX];
 
-        fake_text_add(&u->rest, &c, 1);
-    }
+    MUST(len <= sizeof(data));
+    for (size_t i = 0; i < len; i++)
+        data[i] = byte_of(u->id, ask, false, from + i);
+    fake_text_add(&u->rest, data, len);
 }
 
 static void put_chunks(struct world *w, struct user *u, unsigned ask, size_t len)

@@ -8,9 +8,9 @@
 
 enum { DIGITS_MAX = 16 };
 
+/* A body is never longer than the bytes it is read from: there is room. */
 static void add(struct message *m, const char *data, size_t len)
 {
-    m->body = mem_realloc(m->body, m->body_len + len + 1);
     memcpy(m->body + m->body_len, data, len);
     m->body_len += len;
     m->body[m->body_len] = '\0';
@@ -125,7 +125,8 @@ const char *message_read(const char *data, size_t len, enum message_kind kind, b
     *out = (struct message){.length = len};
     out->head.headers = out->slots;
     out->head.max_headers = HTTP_HEADERS_MAX;
-    add(out, "", 0);
+    out->body = mem_alloc(len + 1);
+    out->body[0] = '\0';
     rc = request ? http_request_parse(data, len, &scan, &out->head)
                  : http_response_parse(data, len, &scan, &out->head);
     if (rc == ERR_MORE)
