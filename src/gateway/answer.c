@@ -5,12 +5,6 @@
 
 #include "base/err.h"
 
-static const struct http_error no_answer = {
-    .status = 502,
-    .type = "server_error",
-    .code = "upstream_closed",
-    .message = "MLNode closed the connection before it answered.",
-};
 static const struct http_error no_http = {
     .status = 502,
     .type = "server_error",
@@ -301,6 +295,6 @@ void answer_ended(struct exchange *x, bool gone, enum reason why)
     } else if (x->phase == ANSWER_BODY && x->answer.kind == HTTP_BODY_CLOSE && !gone) {
         end_of_close(x);
     } else {
-        exchange_fail(x, &no_answer, REASON_UPSTREAM_CLOSED);
+        exchange_lost(x);
     }
 }

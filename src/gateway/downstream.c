@@ -185,15 +185,15 @@ static void rest(struct downstream *c)
     c->in_head = in_head;
 }
 
-/* Nothing follows what is here: an incomplete head will not become one, and a body that lacks bytes
- * will not get them. */
+/* Nothing follows what is here: an incomplete head will not become one, a body that lacks bytes
+ * will not get them, and a request that was begun only now has nobody who waits for it. */
 static void no_more(struct downstream *c)
 {
     struct exchange *x = c->exchange;
 
     if (x == NULL && may_begin(c))
         downstream_close(c);
-    else if (x != NULL && !x->request_done && c->pending.len == 0)
+    else if (x != NULL)
         exchange_client_left(x, false);
 }
 

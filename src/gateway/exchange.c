@@ -411,6 +411,11 @@ void exchange_fail(struct exchange *x, const struct http_error *e, enum reason w
         cut(x, why);
 }
 
+void exchange_lost(struct exchange *x)
+{
+    exchange_fail(x, &lost, REASON_UPSTREAM_CLOSED);
+}
+
 void exchange_abort(struct exchange *x, enum reason why)
 {
     drop_upstream(x);
@@ -495,7 +500,7 @@ void exchange_attempt_failed(struct exchange *x, enum reason why)
         exchange_fail(x, x->route.to == ROUTE_TO_MANAGEMENT ? &management_down : &engine_down,
                       REASON_UPSTREAM_DOWN);
     } else {
-        exchange_fail(x, &lost, REASON_UPSTREAM_CLOSED);
+        exchange_lost(x);
     }
 }
 

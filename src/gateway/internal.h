@@ -232,6 +232,8 @@ void exchange_reject(struct downstream *c, unsigned status, const char *why, boo
 /* Answers with an error of our own where an answer is still possible, or cuts the one that began.
  */
 void exchange_fail(struct exchange *x, const struct http_error *e, enum reason why);
+/* The upstream is gone for good, in the middle of its answer or before it. */
+void exchange_lost(struct exchange *x);
 /* This attempt is lost: another one, or the end. */
 void exchange_attempt_failed(struct exchange *x, enum reason why);
 /* The client is gone or has ended its side. */

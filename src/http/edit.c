@@ -144,23 +144,12 @@ struct connection_names {
     size_t count;
 };
 
-static struct http_slice without_blanks(struct http_slice s)
-{
-    while (s.len > 0 && (s.at[0] == ' ' || s.at[0] == '\t')) {
-        s.at++;
-        s.len--;
-    }
-    while (s.len > 0 && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 static int add_names(struct connection_names *names, struct http_slice list)
 {
     while (list.len > 0) {
         const char *comma = memchr(list.at, ',', list.len);
         size_t len = comma ? (size_t)(comma - list.at) : list.len;
-        struct http_slice name = without_blanks((struct http_slice){list.at, len});
+        struct http_slice name = http_slice_trim((struct http_slice){list.at, len});
 
         if (name.len > 0 && names->count == HTTP_CONNECTION_NAMES_MAX)
             return ERR_LIMIT;

@@ -65,22 +65,6 @@ static struct http_slice take_line(struct http_slice *rest)
     return line;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct http_slice trim(struct http_slice s)
-{
-    while (s.len > 0 && is_blank(s.at[0])) {
-        s.at++;
-        s.len--;
-    }
-    while (s.len > 0 && is_blank(s.at[s.len - 1]))
-        s.len--;
-    return s;
-}
-
 static int parse_version(struct http_slice text, struct http_head *out)
 {
     if (text.len != 8 || memcmp(text.at, "HTTP/", 5) != 0 || text.at[6] != '.')
@@ -174,19 +158,20 @@ static int parse_header(struct http_slice line, struct http_head *out)
     const char *colon = memchr(line.at, ':', line.len);
     struct http_header *slot;
 
-    if (is_blank(line.at[0]))
+    if (http_is_blank(line.at[0]))
         return refuse(out, ERR_SYNTAX, "folded field");
     if (colon == NULL || colon == line.at)
         return refuse(out, ERR_SYNTAX, colon ? "empty field name" : "field without colon");
     for (const char *p = line.at; p < colon; p++)
         if (!http_is_token_byte((unsigned char)*p))
             return refuse(out, ERR_SYNTAX,
-                          is_blank(*p) ? "blank in field name" : "bad byte in field name");
+                          http_is_blank(*p) ? "blank in field name" : "bad byte in field name");
     if (out->n_headers == out->max_headers)
         return refuse(out, ERR_LIMIT, "too many fields");
     slot = &out->headers[out->n_headers++];
     slot->name = (struct http_slice){line.at, (size_t)(colon - line.at)};
-    slot->value = trim((struct http_slice){colon + 1, (size_t)(line.at + line.len - colon - 1)});
+    slot->value =
+        http_slice_trim((struct http_slice){colon + 1, (size_t)(line.at + line.len - colon - 1)});
     return 0;
 }
 
@@ -292,7 +277,7 @@ static bool list_has(struct http_slice list, const char *token)
         size_t len = comma ? (size_t)(comma - list.at) : list.len;
         size_t step = comma ? len + 1 : len;
 
-        if (http_slice_is(trim((struct http_slice){list.at, len}), token))
+        if (http_slice_is(http_slice_trim((struct http_slice){list.at, len}), token))
             return true;
         list.at += step;
         list.len -= step;

@@ -87,6 +87,21 @@ static inline bool http_slice_is(struct http_slice slice, const char *text)
 {
     return slice.len == strlen(text) && strncasecmp(slice.at, text, slice.len) == 0;
 }
+static inline bool http_is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+/* Without the blanks around it. */
+static inline struct http_slice http_slice_trim(struct http_slice slice)
+{
+    while (slice.len > 0 && http_is_blank(slice.at[0])) {
+        slice.at++;
+        slice.len--;
+    }
+    while (slice.len > 0 && http_is_blank(slice.at[slice.len - 1]))
+        slice.len--;
+    return slice;
+}
 /* A byte allowed in field names and other tokens (RFC 9110 5.6.2). */
 bool http_is_token_byte(unsigned char c);
 /* A byte allowed in field values: blanks, visible ASCII and bytes above it (RFC 9110 5.5). */

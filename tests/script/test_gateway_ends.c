@@ -46,6 +46,25 @@ static void inference_is_cancelled_at_once(void **state)
     }
 }
 
+/* A request for tokens behind one that the client may still be reading the answer of, and behind it
+ * the end: by the time it is begun its client has left. */
+static void begun_after_the_end_is_cancelled_too(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_POC);
+
+    fake_say(c, GET("/api/v1/a") GET("/v1/b"));
+    fake_end(c);
+    fake_run(s->h);
+    HEARD(s, "8080 GET /api/v1/a");
+    stage_say(stage_up(s, MANAGEMENT), OK("1", "A"));
+    ANSWER(c, 200, "A");
+    assert_true(c->ended);
+    assert_int_equal(stage_counts(s).exchanges_now, 0);
+    assert_int_equal(stage_counts(s).ended.of[REASON_CLIENT_LEFT], 1);
+    stage_free(s);
+}
+
 /* Half a request, or one that is still being connected for, is nobody's. */
 static void unfinished_requests_go_with_their_client(void **state)
 {
@@ -420,6 +439,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inference_is_cancelled_at_once),
+        cmocka_unit_test(begun_after_the_end_is_cancelled_too),
         cmocka_unit_test(unfinished_requests_go_with_their_client),
         cmocka_unit_test(management_is_heard_out),
         cmocka_unit_test(orders_run_to_their_end),
