@@ -134,6 +134,8 @@ static void serve(struct client_run *run)
         log_error(r->log, "%s", error);
         run->status = 2;
     } else {
+        if (run->owner != NULL)
+            run->owner->loaded(run);
         if (run->from_env)
             start_gateway(run);
         if (run->owner != NULL)

@@ -25,6 +25,9 @@ struct client_run {
 
 /* Who wants to know how it goes. Called on the run's loop. */
 struct client_owner {
+    /* All files that are needed have been read; no thread was started, and nothing was heard from
+     * the network. */
+    void (*loaded)(struct client_run *run);
     /* Tunnel and gateway are there, and nothing has happened yet. */
     void (*starting)(struct client_run *run);
     /* The proxies are confirmed, or no longer (client_status tells). */

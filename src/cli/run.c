@@ -15,12 +15,15 @@
 #include "container/init.h"
 #include "container/listeners.h"
 #include "container/say.h"
+#include "container/secret.h"
 
 struct container {
     struct env_config env;
     struct say say;
     struct log *log;
+    struct secret secret;
     struct run_node node;
+    struct child_program program; /* what run_node chose */
     struct listeners listeners;
     struct audit_span expected[2]; /* the gateway's own; the configuration has said them */
 };
@@ -40,6 +43,24 @@ static void usage(FILE *out)
 static void say_reaped_child(void *say, pid_t pid)
 {
     say_reaped(say, pid);
+}
+
+/* The node's process: nothing of the secret goes there. */
+static int run_without_secret(void *ctx, int link)
+{
+    struct container *c = ctx;
+
+    secret_forget(c->env.token);
+    secret_leave(&c->secret);
+    return c->program.main(c->program.ctx, link);
+}
+
+static struct child_program choose_node(struct container *c)
+{
+    c->program = run_node(&c->node, &c->env, c->log);
+    if (c->program.main == NULL)
+        return c->program;
+    return (struct child_program){.name = c->program.name, .main = run_without_secret, .ctx = c};
 }
 
 static void write_files(const struct container *c)
@@ -91,7 +112,7 @@ static int supervise(struct container *c, size_t borrowed, const struct problems
     write_files(c);
     cfg.log = c->log;
     cfg.output = c->say.fd;
-    cfg.node = run_node(&c->node, &c->env, c->log);
+    cfg.node = choose_node(c);
     prepare_audit(c);
     cfg.node_is_ours = c->env.ubuntu_test;
     status = init_run(&cfg);
@@ -110,6 +131,7 @@ static int load_and_run(void)
 
     problems_init(&problems);
     if (env_load(environ, &c.env, &problems) == 0) {
+        secret_hide(&c.secret);
         status = supervise(&c, borrowed, &problems);
         env_free(&c.env);
     } else {

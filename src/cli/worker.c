@@ -1,11 +1,14 @@
 #include "cli/worker.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <openssl/rand.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
 #include "cli/client.h"
 #include "container/beat.h"
+#include "container/sandbox.h"
 
 struct worker {
     int link;
@@ -79,6 +82,16 @@ static void order_came(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* What the libraries read once, they read now. */
+static void loaded(struct client_run *run)
+{
+    uint8_t byte;
+
+    json_object_seed(0);
+    RAND_bytes(&byte, sizeof(byte));
+    sandbox_enter(run->env.sandbox == 1, run->runtime.log);
+}
+
 static void starting(struct client_run *run)
 {
     struct worker *w = run->owner_ctx;
@@ -103,7 +116,7 @@ static void stopping(struct client_run *run)
 int worker_main(void *env, int link)
 {
     static const struct client_owner owner = {
-        .starting = starting, .ready = send_beat, .stopping = stopping};
+        .loaded = loaded, .starting = starting, .ready = send_beat, .stopping = stopping};
     struct worker w = {.link = link};
 
     return client_serve(env, &owner, &w);

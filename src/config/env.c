@@ -226,6 +226,15 @@ const struct field env_fields[] = {
      .example = "/opt/server --host 127.0.0.1 --port 8080",
      .help = "What `mlgate run` starts in the place of MLNode: a program and its arguments, "
              "between blanks; '...' and \"...\" keep blanks together. Nothing is expanded."},
+    {.name = "SANDBOX",
+     .kind = FIELD_CHOICE,
+     AT(sandbox),
+     .choices = "auto|off",
+     .fallback = "auto",
+     .rule = "must be auto or off",
+     .example = "off",
+     .help = "auto: in `mlgate run` the process that hears from the network runs without root, "
+             "files and most system calls, as far as the container allows; off: with everything."},
 };
 
 const size_t env_n_fields = sizeof(env_fields) / sizeof(env_fields[0]);

@@ -52,6 +52,7 @@ struct env_config {
     uint16_t engine_last_port;
     int stop_grace_s;
     char *mlnode_command; /* NULL: MLNode as it is found in the image */
+    int sandbox;          /* 0 auto, 1 off */
 };
 
 /* The contract: one entry a variable, in the order of the help. */

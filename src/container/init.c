@@ -19,6 +19,7 @@
 #include "container/descend.h"
 #include "container/health.h"
 #include "container/plan.h"
+#include "container/sandbox.h"
 #include "container/shim.h"
 
 enum {
@@ -249,6 +250,9 @@ static void child_ended(struct init *in, enum plan_child child, int wait_status)
         log_warn(in->cfg->log, "%s %s", announce_name(child), fate);
     else
         log_info(in->cfg->log, "%s %s", announce_name(child), fate);
+    if (child == PLAN_WORKER && child_status(wait_status) == SANDBOX_TRAPPED)
+        log_error(in->cfg->log, "the worker tried a system call that its sandbox forbids: a defect "
+                                "of mlgate, or somebody had taken it over");
     if (child == PLAN_WORKER && in->link >= 0) {
         close(in->link);
         in->link = -1;
