@@ -101,20 +101,13 @@ static int add_calls(scmp_filter_ctx filter, uint32_t action, const struct call 
 
 static int set_attributes(scmp_filter_ctx filter)
 {
-    static const struct {
-        enum scmp_filter_attr name;
-        uint32_t value;
-    } wanted[] = {
-        {SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_TRAP},
-        {SCMP_FLTATR_CTL_OPTIMIZE, 2}, /* a tree: a call costs a few comparisons, not seventy */
-        /* Older kernels slow a filtered process down against speculation. That protects parts of a
-         * process from each other, and here is only one. */
-        {SCMP_FLTATR_CTL_SSB, 1},
-    };
-    int rc = 0;
+    int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_TRAP);
 
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]) && rc == 0; i++)
-        rc = seccomp_attr_set(filter, wanted[i].name, wanted[i].value);
+    if (rc == 0) /* a tree: a call costs a few comparisons, not seventy */
+        rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    /* Kernels before 5.16 slow a filtered process down against speculation. That protects parts of
+     * a process from each other, and here is only one. Kernels before 4.17 do not know it. */
+    seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
     return rc;
 }
 
