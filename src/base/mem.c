@@ -54,15 +54,20 @@ char *mem_strdup(const char *text)
 char *mem_printf(const char *format, ...)
 {
     va_list args;
-    char *text = NULL;
+    char *text;
     int len;
 
+    /* Not vasprintf: it may grow in steps, and the text may hold a secret. */
     va_start(args, format);
-    len = vasprintf(&text, format, args);
+    len = vsnprintf(NULL, 0, format, args);
     va_end(args);
     if (len < 0)
-        text = NULL;
-    return or_die(text, 0);
+        or_die(NULL, SIZE_MAX);
+    text = mem_alloc((size_t)len + 1);
+    va_start(args, format);
+    vsnprintf(text, (size_t)len + 1, format, args);
+    va_end(args);
+    return text;
 }
 
 void mem_free(void *p)

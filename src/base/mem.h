@@ -14,7 +14,8 @@ void *mem_realloc(void *old, size_t size) __attribute__((returns_nonnull));
 void *mem_array(void *old, size_t count, size_t size) __attribute__((returns_nonnull));
 char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *mem_strndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));
-char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
+char *mem_printf(const char *format, ...)
+    __attribute__((format(printf, 1, 2), nonnull(1), returns_nonnull));
 /* NULL is allowed. */
 void mem_free(void *p);
 /* Overwrites before freeing, in a way that the compiler keeps. For secrets. NULL is allowed. */
