@@ -716,7 +716,7 @@ static void deny(const int *calls, size_t n)
     for (size_t i = 0; i < n; i++)
         if (calls[i] == SCMP_SYS(prctl))
             seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 1,
-                             SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP));
+                             SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, PR_SET_SECCOMP));
         else
             seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
     if (seccomp_load(filter) != 0)
