@@ -247,8 +247,8 @@ static void test_half_a_request_and_the_end(void **state)
         "POST /api/v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
         "POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nfirst",
         "POST /docs HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nfirst",
-        "GET /api/v1/y HTTP/1.1\r\nHost: a\r\n\r\n"
-        "POST /api/v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nfirst",
+        ("GET /api/v1/y HTTP/1.1\r\nHost: a\r\n\r\n"
+         "POST /api/v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nfirst"),
         "GET /api/v1/y HTTP/1.1\r\nHost: a\r\n\r\nPOST /api/v1/x HTTP/1.1\r\nHost: a\r\n",
     };
     struct world *w = *state;
