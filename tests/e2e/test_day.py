@@ -162,9 +162,9 @@ class Day:
         assert self.container.process.wait_end(within(10)) == 0
         trouble.seconds = time.monotonic() - trouble.began
         self.node.close()
-        unfinished = [str(c.record) for c in short if c.record.outcome != ANSWERED]
-        assert not unfinished, unfinished
-        assert all(chat.record.outcome == TRUNCATED and chat.seen for chat in long)
+        for chats, outcome in ((short, ANSWERED), (long, TRUNCATED)):
+            others = [str(chat.record) for chat in chats if chat.record.outcome != outcome]
+            assert not others, others
         refused = self.book.find(outcome=REFUSED, since=trouble.began)
         assert any("stopping" in record.detail for record in refused), list(map(str, refused))
 
