@@ -14,6 +14,16 @@ enum { TEXT_UINT_MAX = 20 };
 size_t text_put_uint(char *out, uint64_t value);
 /* Lower-case hex of `len` bytes into out[2*len+1]. */
 void text_hex(char *out, const uint8_t *data, size_t len);
+/* What a hex digit of either case stands for; -1: none. Inline: it is asked for each byte of a
+ * size. */
+static inline int text_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
 /* Compares in time that depends on the lengths only. */
 bool text_equal_secret(const char *a, size_t a_len, const char *b, size_t b_len);
 

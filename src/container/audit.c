@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/text.h"
 
 enum {
     READ_SIZE = 16384, /* a line has some 150 bytes */
@@ -23,15 +24,6 @@ struct cursor {
     const char *end;
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Exactly `digits` of them. */
 static bool read_hex(struct cursor *c, size_t digits, uint32_t *out)
 {
@@ -40,7 +32,7 @@ static bool read_hex(struct cursor *c, size_t digits, uint32_t *out)
     if ((size_t)(c->end - c->at) < digits)
         return false;
     for (size_t i = 0; i < digits; i++) {
-        int digit = hex_digit(c->at[i]);
+        int digit = text_hex_digit(c->at[i]);
 
         if (digit < 0)
             return false;

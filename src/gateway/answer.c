@@ -130,7 +130,7 @@ static size_t take_head(struct exchange *x, const char *data, size_t len)
     if (head.status < 200) {
         take_interim(x, &head);
     } else if (x->route.damped && head.status >= 500) {
-        exchange_attempt_failed(x, REASON_UPSTREAM_DOWN);
+        attempt_failed(x, REASON_UPSTREAM_DOWN);
         return 0;
     } else {
         take_final(x, &head);
@@ -291,7 +291,7 @@ void answer_ended(struct exchange *x, bool gone, enum reason why)
     if (x->over || x->discard)
         return;
     if (!x->heard || (x->route.damped && x->phase == ANSWER_HEAD)) {
-        exchange_attempt_failed(x, why);
+        attempt_failed(x, why);
     } else if (x->phase == ANSWER_BODY && x->answer.kind == HTTP_BODY_CLOSE && !gone) {
         end_of_close(x);
     } else {

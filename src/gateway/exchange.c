@@ -6,33 +6,6 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-enum {
-    /* A pooled connection for a request that can be sent again, and for one that cannot: MLNode
-     * closes after 5.00 s, and a POST that meets the end of its connection is lost. */
-    REUSE_SAFE_US = 3000000,
-    REUSE_POST_US = 1000000,
-    /* The API node gives /health 5 s and has no second thought: the last attempt must have ended
-     * before that. */
-    DAMPED_BUDGET_US = 3900000,
-    DAMPED_ATTEMPT_US = 1000000,
-    DAMPED_PAUSE_US = 200000,
-    RETRY_AFTER_S = 5,
-};
-
-static const struct http_error engine_down = {
-    .status = 503,
-    .type = "service_unavailable",
-    .code = "engine_unavailable",
-    .message = "No inference engine is running on this MLNode now.",
-    .retry_after_s = RETRY_AFTER_S,
-};
-static const struct http_error management_down = {
-    .status = 503,
-    .type = "service_unavailable",
-    .code = "management_unavailable",
-    .message = "MLNode's management port does not answer.",
-    .retry_after_s = RETRY_AFTER_S,
-};
 static const struct http_error stopping = {
     .status = 503,
     .type = "service_unavailable",
@@ -59,129 +32,6 @@ static const struct http_error not_served = {
     .message = "This path is not served here (GATEWAY_POLICY).",
 };
 
-/* ---- upstreams ------------------------------------------------------------------------------- */
-
-static struct upstream_pool *pool_of_engine(struct gateway *g, struct engine *e)
-{
-    struct upstream_pool *p = e->pool;
-
-    if (p == NULL) {
-        p = mem_alloc(sizeof(*p));
-        upstream_pool_init(p, g, &e->at, e);
-        list_push(&g->pools, &p->node);
-        e->pool = p;
-    }
-    return p;
-}
-
-static struct upstream_pool *choose_pool(struct exchange *x)
-{
-    struct gateway *g = x->gw;
-
-    if (x->route.to == ROUTE_TO_MANAGEMENT)
-        return &g->management;
-    if (x->route.to != ROUTE_TO_ENGINE || x->n_tried == ENGINE_TRIES)
-        return &g->inference;
-    x->engine = engines_choose(g->engines, x->tried, x->n_tried);
-    if (x->engine == NULL)
-        return &g->inference;
-    x->engine->in_flight++;
-    x->engine->served++;
-    return pool_of_engine(g, x->engine);
-}
-
-static void leave_engine(struct exchange *x)
-{
-    if (x->engine != NULL)
-        x->engine->in_flight--;
-    x->engine = NULL;
-}
-
-static void drop_upstream(struct exchange *x)
-{
-    struct upstream *u = x->up;
-
-    x->up = NULL;
-    list_remove(&x->wait.node);
-    leave_engine(x);
-    if (u == NULL)
-        return;
-    u->exchange = NULL;
-    upstream_reset(u);
-}
-
-/* The head lies in the gateway's scratch buffer until somebody must remember it. */
-static void keep_head(struct exchange *x)
-{
-    if (x->head.len == 0)
-        bytes_append(&x->head, x->gw->host->pool, x->gw->scratch, x->head_len);
-}
-
-static void drop_head(struct exchange *x)
-{
-    bytes_clear(&x->head, x->gw->host->pool);
-}
-
-static bool may_be_sent_again(const struct exchange *x)
-{
-    return x->route.damped || (x->replayable && x->up->used);
-}
-
-static void write_kept(struct exchange *x)
-{
-    size_t len;
-    const uint8_t *head = bytes_peek(&x->head, &len);
-
-    upstream_write(x->up, (const char *)head, len);
-}
-
-static void send_head(struct exchange *x)
-{
-    x->sent = true;
-    if (may_be_sent_again(x))
-        keep_head(x);
-    if (x->head.len > 0)
-        write_kept(x);
-    else
-        upstream_write(x->up, x->gw->scratch, x->head_len);
-    if (!may_be_sent_again(x))
-        drop_head(x);
-}
-
-static void attempt(struct exchange *x)
-{
-    struct gateway *g = x->gw;
-    struct upstream_pool *pool = choose_pool(x);
-    struct upstream *u = NULL;
-
-    x->pool = pool;
-    x->sent = false;
-    x->heard = false;
-    if (!x->retried)
-        u = upstream_take(pool, x->replayable ? REUSE_SAFE_US : REUSE_POST_US);
-    if (u == NULL)
-        u = upstream_connect(pool);
-    u->exchange = x;
-    x->up = u;
-    if (u->open)
-        send_head(x);
-    else
-        keep_head(x);
-    if (x->route.damped)
-        gateway_wait(g, &g->attempts, &x->wait, DAMPED_ATTEMPT_US);
-    else if (!u->open)
-        gateway_wait(g, &g->connecting, &x->wait, (uint64_t)GATEWAY_CONNECT_S * 1000000);
-}
-
-void exchange_connected(struct exchange *x)
-{
-    if (!x->route.damped)
-        list_remove(&x->wait.node);
-    send_head(x);
-    if (x->client != NULL)
-        downstream_resume(x->client);
-}
-
 /* ---- beginnings ------------------------------------------------------------------------------ */
 
 static void free_exchange(struct net_task *t)
@@ -189,7 +39,7 @@ static void free_exchange(struct net_task *t)
     struct exchange *x = LIST_ENTRY(t, struct exchange, task);
 
     bytes_clear(&x->early, x->gw->host->pool);
-    drop_head(x);
+    bytes_clear(&x->head, x->gw->host->pool);
     x->gw->objects--;
     if (x->orphan)
         mem_free((char *)(uintptr_t)x->peer);
@@ -291,7 +141,7 @@ static void start(struct exchange *x, struct http_head *head, const struct http_
     } else if (g->draining) {
         exchange_fail(x, &stopping, REASON_LOCAL_STOP);
     } else if (render(x, head, target)) {
-        attempt(x);
+        attempt_start(x);
     } else {
         x->keep_alive = false;
         exchange_fail(x, &too_much, REASON_BAD_REQUEST);
@@ -378,6 +228,7 @@ static void answer_error(struct exchange *x, const struct http_error *e, enum re
     }
     x->why = why;
     x->discard = true;
+    gateway_wait(x->gw, &x->gw->discards, &x->wait, (uint64_t)GATEWAY_HEAD_S * 1000000);
     downstream_release(c, 0);
     gateway_soon(x->gw, &c->task);
 }
@@ -404,7 +255,7 @@ static void cut(struct exchange *x, enum reason why)
 
 void exchange_fail(struct exchange *x, const struct http_error *e, enum reason why)
 {
-    drop_upstream(x);
+    attempt_drop(x);
     if (x->client != NULL && x->phase == ANSWER_HEAD && !x->route.silent)
         answer_error(x, e, why);
     else
@@ -418,109 +269,8 @@ void exchange_lost(struct exchange *x)
 
 void exchange_abort(struct exchange *x, enum reason why)
 {
-    drop_upstream(x);
+    attempt_drop(x);
     cut(x, why);
-}
-
-/* Body bytes wait while there is no open connection. An idle one is open at once, and no event will
- * tell that they can go on. */
-static void attempt_again(struct exchange *x)
-{
-    attempt(x);
-    if (x->sent && x->client != NULL && x->client->pending.len > 0)
-        gateway_soon(x->gw, &x->client->task);
-}
-
-static void try_another_engine(struct exchange *x, struct engine *failed, enum reason why)
-{
-    if (why == REASON_CONNECT_REFUSED)
-        engines_refused(x->gw->engines, failed);
-    x->tried[x->n_tried++] = failed;
-    attempt_again(x);
-}
-
-/* Whether a damped question may be asked once more, `after_us` from now. */
-static bool has_time(const struct exchange *x, uint64_t after_us)
-{
-    uint64_t spent = gateway_now(x->gw) - x->began_us;
-
-    return spent + after_us + DAMPED_ATTEMPT_US <= DAMPED_BUDGET_US;
-}
-
-static bool may_pause(const struct exchange *x)
-{
-    return x->route.damped && engines_state(x->gw->engines) == NODE_INFERENCE &&
-           has_time(x, DAMPED_PAUSE_US);
-}
-
-/* Once more on a fresh connection: the kept one may have been stale. */
-static bool may_try_afresh(const struct exchange *x, bool stale, bool unsent)
-{
-    return stale && x->replayable && !unsent && !x->retried && x->head.len > 0 &&
-           (!x->route.damped || has_time(x, 0));
-}
-
-/* A request that never left can go anywhere; a question about health may be asked of all. */
-static bool may_move_on(const struct exchange *x, bool unsent)
-{
-    if (x->n_tried == ENGINE_TRIES)
-        return false;
-    return x->route.damped ? has_time(x, 0) : unsent;
-}
-
-static void pause_before_next(struct exchange *x)
-{
-    struct gateway *g = x->gw;
-
-    x->n_tried = 0;
-    x->retried = false;
-    engines_look_again(g->engines);
-    gateway_wait(g, &g->pauses, &x->wait, DAMPED_PAUSE_US);
-}
-
-void exchange_attempt_failed(struct exchange *x, enum reason why)
-{
-    struct engine *failed = x->engine;
-    bool unsent = !x->sent;
-    bool stale = x->up == NULL || x->up->used;
-
-    drop_upstream(x);
-    bytes_clear(&x->early, x->gw->host->pool);
-    x->scan = 0;
-    x->interim = 0;
-    if (failed != NULL && may_move_on(x, unsent)) {
-        try_another_engine(x, failed, why);
-    } else if (may_try_afresh(x, stale, unsent)) {
-        x->retried = true;
-        x->gw->counters.retried++;
-        attempt_again(x);
-    } else if (may_pause(x)) {
-        pause_before_next(x);
-    } else if (unsent || x->route.damped) {
-        exchange_fail(x, x->route.to == ROUTE_TO_MANAGEMENT ? &management_down : &engine_down,
-                      REASON_UPSTREAM_DOWN);
-    } else {
-        exchange_lost(x);
-    }
-}
-
-void exchange_connect_timeout(struct exchange *x)
-{
-    exchange_attempt_failed(x, REASON_CONNECT_TIMEOUT);
-}
-
-void exchange_attempt_timeout(struct exchange *x)
-{
-    if (x->phase == ANSWER_HEAD)
-        exchange_attempt_failed(x, REASON_UPSTREAM_TIMEOUT);
-    else
-        list_remove(&x->wait.node);
-}
-
-void exchange_pause_over(struct exchange *x)
-{
-    list_remove(&x->wait.node);
-    attempt_again(x);
 }
 
 /* ---- ends ------------------------------------------------------------------------------------ */
@@ -583,7 +333,6 @@ static void count(struct exchange *x)
 void exchange_end(struct exchange *x, enum reason why, bool reuse)
 {
     struct downstream *c = x->client;
-    struct upstream *u = x->up;
 
     if (x->over)
         return;
@@ -591,13 +340,7 @@ void exchange_end(struct exchange *x, enum reason why, bool reuse)
     x->why = why;
     access_log(x);
     count(x);
-    if (reuse && u != NULL) {
-        x->up = NULL;
-        leave_engine(x);
-        upstream_give_back(u);
-    }
-    drop_upstream(x);
-    drop_head(x);
+    attempt_end(x, reuse);
     list_remove(&x->node);
     if (x->route.changes)
         engines_look_again(x->gw->engines);

@@ -26,9 +26,9 @@ void gateway_mind_memory(struct gateway *g)
 struct gateway *gateway_new(const struct gateway_host *host, const struct gateway_config *cfg)
 {
     struct gateway *g = mem_zalloc(sizeof(*g));
-    struct list *lists[] = {&g->pools,        &g->clients,    &g->exchanges,
-                            &g->idle_clients, &g->open_heads, &g->connecting,
-                            &g->attempts,     &g->pauses,     &g->idle_upstreams};
+    struct list *lists[] = {&g->pools,      &g->clients,       &g->exchanges, &g->idle_clients,
+                            &g->open_heads, &g->connecting,    &g->attempts,  &g->pauses,
+                            &g->discards,   &g->idle_upstreams};
 
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         list_init(lists[i]);
@@ -103,21 +103,26 @@ static void end_waiting_clients(struct gateway *g, uint64_t now_us, uint64_t *ne
                         "the request head did not arrive in time", false);
 }
 
-static void end_attempts(struct gateway *g, uint64_t now_us, uint64_t *next)
+static void end_waiting_exchanges(struct gateway *g, uint64_t now_us, uint64_t *next)
 {
     struct wait *w;
 
     while ((w = due(&g->connecting, now_us, next)) != NULL) {
         list_remove(&w->node);
-        exchange_connect_timeout(LIST_ENTRY(w, struct exchange, wait));
+        attempt_connect_timeout(LIST_ENTRY(w, struct exchange, wait));
     }
     while ((w = due(&g->attempts, now_us, next)) != NULL) {
         list_remove(&w->node);
-        exchange_attempt_timeout(LIST_ENTRY(w, struct exchange, wait));
+        attempt_timeout(LIST_ENTRY(w, struct exchange, wait));
     }
     while ((w = due(&g->pauses, now_us, next)) != NULL) {
         list_remove(&w->node);
-        exchange_pause_over(LIST_ENTRY(w, struct exchange, wait));
+        attempt_pause_over(LIST_ENTRY(w, struct exchange, wait));
+    }
+    while ((w = due(&g->discards, now_us, next)) != NULL) {
+        struct exchange *x = LIST_ENTRY(w, struct exchange, wait);
+
+        exchange_abort(x, x->why);
     }
 }
 
@@ -132,7 +137,7 @@ uint64_t gateway_tick(struct gateway *g, uint64_t now_us)
     while ((w = due(&g->idle_upstreams, now_us, &next)) != NULL)
         upstream_reset(LIST_ENTRY(w, struct upstream, wait));
     end_waiting_clients(g, now_us, &next);
-    end_attempts(g, now_us, &next);
+    end_waiting_exchanges(g, now_us, &next);
     end_old_exchanges(g, now_us);
     cork_flush(g);
     return next;

@@ -19,7 +19,9 @@ enum {
     /* Go's pool closes idle connections after 90 s and does not send a POST again; MLNode's own
      * port 5000 keeps them for 300 s. */
     GATEWAY_IDLE_S = 310,
-    GATEWAY_HEAD_S = 60, /* from the first byte of a request head to its last */
+    /* From the first byte of a request head to its last; and for the rest of a body that was
+     * refused. */
+    GATEWAY_HEAD_S = 60,
     /* One request at a time, in either form; the original's limits were 24 h too. */
     GATEWAY_EXCHANGE_S = 24 * 3600,
     GATEWAY_CONNECT_S = 3, /* MLNode is on loopback or next door */

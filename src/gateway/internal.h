@@ -1,7 +1,8 @@
 /* What the gateway's files share. No one else includes this.
  *
  *   downstream.c  a client's connection: heads in, one exchange at a time, keep-alive
- *   exchange.c  the life of one request: route, upstream, retries, its end
+ *   exchange.c  the life of one request: route, errors of ours, its end
+ *   attempt.c   its upstream: choice, retries, the damped question
  *   request.c   its body on the way to the upstream
  *   answer.c    the upstream's answer on the way to the client
  *   upstream.c  connections to MLNode and the pools of idle ones
@@ -37,6 +38,7 @@ enum {
     LINE_MAX_BYTES = 160,
     /* Of a client's address: an IPv6 one has 45 at most; what a server says may be anything. */
     PEER_MAX = 64,
+    RETRY_AFTER_S = 5, /* of a 503: the time to look again */
 };
 
 /* A moment on one of the gateway's lists, whose entries all wait equally long: so each list is
@@ -178,6 +180,7 @@ struct gateway {
     struct list connecting;
     struct list attempts;
     struct list pauses;
+    struct list discards;
     size_t n_orphans;
     size_t objects; /* clients, exchanges and upstreams not freed yet */
     struct gateway_counters counters;
@@ -234,18 +237,26 @@ void exchange_reject(struct downstream *c, unsigned status, const char *why, boo
 void exchange_fail(struct exchange *x, const struct http_error *e, enum reason why);
 /* The upstream is gone for good, in the middle of its answer or before it. */
 void exchange_lost(struct exchange *x);
-/* This attempt is lost: another one, or the end. */
-void exchange_attempt_failed(struct exchange *x, enum reason why);
 /* The client is gone or has ended its side. */
 void exchange_client_left(struct exchange *x, bool gone);
 /* Lets go of the upstream, logs, tells the client. `reuse`: the upstream may carry another one. */
 void exchange_end(struct exchange *x, enum reason why, bool reuse);
-void exchange_connected(struct exchange *x);
-/* Deadlines of gateway.connecting / attempts / pauses. */
-void exchange_connect_timeout(struct exchange *x);
-void exchange_attempt_timeout(struct exchange *x);
-void exchange_pause_over(struct exchange *x);
 void exchange_abort(struct exchange *x, enum reason why);
+
+/* attempt.c */
+/* Chooses an upstream and sends the head there, now or when it is connected. */
+void attempt_start(struct exchange *x);
+/* Lets go of the upstream, with a reset. */
+void attempt_drop(struct exchange *x);
+/* There will be no further one. `reuse`: the upstream may carry another exchange. */
+void attempt_end(struct exchange *x, bool reuse);
+/* This one is lost: another one, or the end. */
+void attempt_failed(struct exchange *x, enum reason why);
+void attempt_connected(struct exchange *x);
+/* Deadlines of gateway.connecting / attempts / pauses. */
+void attempt_connect_timeout(struct exchange *x);
+void attempt_timeout(struct exchange *x);
+void attempt_pause_over(struct exchange *x);
 
 /* request.c */
 /* Whether body bytes can be taken now. */

@@ -161,7 +161,7 @@ static void on_upstream(struct stream *s, enum stream_event event, const uint8_t
     switch (event) {
     case STREAM_OPEN:
         u->open = true;
-        exchange_connected(u->exchange);
+        attempt_connected(u->exchange);
         break;
     case STREAM_DATA:
         got_data(u, data, len);

@@ -1,6 +1,7 @@
 #include "http/chunk.h"
 
 #include "base/err.h"
+#include "base/text.h"
 #include "http/head.h"
 
 #include <string.h>
@@ -28,20 +29,9 @@ void http_chunk_init(struct http_chunk *c)
     *c = (struct http_chunk){.state = SIZE};
 }
 
-static int hex_digit(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static int step_size(struct http_chunk *c, unsigned char byte)
 {
-    int digit = hex_digit(byte);
+    int digit = text_hex_digit((char)byte);
 
     if (digit >= 0) {
         if (c->digits == HTTP_CHUNK_DIGITS_MAX)

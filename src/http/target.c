@@ -1,17 +1,9 @@
 #include "http/target.h"
 
 #include "base/err.h"
+#include "base/text.h"
 
 #include <string.h>
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* The byte that an escape at the start of `text` stands for, -1 when there is no whole escape. */
 static int escaped_byte(const char *text, size_t len)
@@ -21,8 +13,8 @@ static int escaped_byte(const char *text, size_t len)
 
     if (len < 3 || text[0] != '%')
         return -1;
-    high = hex_value(text[1]);
-    low = hex_value(text[2]);
+    high = text_hex_digit(text[1]);
+    low = text_hex_digit(text[2]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 void jscan_init(struct jscan *s, const uint8_t *data, size_t len)
 {
     s->at = data;
@@ -94,17 +96,6 @@ bool jscan_number(struct jscan *s, struct jscan_text *raw)
     return true;
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* The four digits of a \u escape, or -1. */
 static long hex4(const uint8_t *p, const uint8_t *end)
 {
@@ -113,7 +104,7 @@ static long hex4(const uint8_t *p, const uint8_t *end)
     if (end - p < 4)
         return -1;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(p[i]);
+        int digit = text_hex_digit((char)p[i]);
 
         if (digit < 0)
             return -1;

@@ -60,7 +60,7 @@ static void test_lines_of_ipv4(void **state)
         {"0: 00000000:016" NONE4 "0A" REST, ""},
         {"0: 0000000:0016" NONE4 "0A" REST, ""},
         {"0: 00000000:00g6" NONE4 "0A" REST, ""},
-        {"0: 0000000a:0016" NONE4 "0A" REST, ""},
+        {"0: 0000000g:0016" NONE4 "0A" REST, ""},
         {"0: 00000000:0016 0A" REST, ""},
         {"0: 00000000:0016" NONE4 "0A\n", ""},
         {"\n\n\n", ""},

@@ -221,6 +221,24 @@ static void test_a_body_that_never_comes(void **state)
     assert_int_equal(counters(w).upstreams_now, 0);
 }
 
+/* The rest of a body that was refused is waited for like a head, and holds up no stop. */
+static void test_a_refused_body_that_never_comes(void **state)
+{
+    struct world *w = *state;
+    struct fake_conn *c =
+        say(w, "POST /api/v1/train/start HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nfirst");
+
+    fake_run(w->h);
+    expect_got(c, "HTTP/1.1 404 ");
+    fake_advance(w->h, (GATEWAY_HEAD_S - 1) * (uint64_t)SECOND_US);
+    assert_false(c->ended);
+    assert_int_equal(counters(w).exchanges_now, 1);
+    fake_advance(w->h, 2 * SECOND_US);
+    assert_true(c->ended);
+    assert_int_equal(counters(w).exchanges_now, 0);
+    assert_int_equal(ended(w, REASON_REFUSED_POLICY), 1);
+}
+
 /* ---- the end of the client's side ------------------------------------------------------------ */
 
 /* The rest of the request lies there when its end comes; the upstream is still being dialled. */
@@ -496,6 +514,7 @@ int main(void)
         PLAYED(test_each_head_has_its_own_minute),
         PLAYED(test_idle),
         PLAYED(test_a_body_that_never_comes),
+        PLAYED(test_a_refused_body_that_never_comes),
         PLAYED(test_a_whole_request_and_the_end),
         PLAYED(test_half_a_request_and_the_end),
         PLAYED(test_the_end_of_a_slow_reader),
