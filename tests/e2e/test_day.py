@@ -101,7 +101,8 @@ class Day:
         """Proof of compute: chats are refused meanwhile, with the time to come back."""
         order = self.node.order
         with self.trouble("proof of compute") as trouble:
-            assert order("init", apinode.POW + "init/generate", {"url": "http://203.0.113.7:9100"})
+            init = order("init", apinode.POW + "init/generate", {"url": "http://203.0.113.7:9100"})
+            assert init.outcome == ANSWERED, init
             assert order("status", apinode.POW + "status").detail == "GENERATING"
             self.book.wait(CHATS, self.back, outcome=REFUSED, since=trouble.began)
             self.book.wait(2, self.back, kind="state", since=trouble.began)
