@@ -2,7 +2,7 @@
 
     /usr/bin/python3 -m pytest tests/e2e [--full] [--frp] [--shard I/N] [--interop-table FILE]
 
-Most of their time is waiting, so two shards at once take about half of it.
+Most of their time is waiting, so shards at once take a part of it; N divides a hundred.
 
 MLGATE      the binary (default build/mlgate)
 PEERS_DIR   a folder with frps and frpc, or with one folder per version; else they are looked for
