@@ -27,6 +27,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -165,6 +166,18 @@ static int make_file(void)
 static int write_null(void)
 {
     return open_for("/dev/null", O_WRONLY);
+}
+
+static int read_null(void)
+{
+    return open_for("/dev/null", O_RDONLY);
+}
+
+static int set_limit(void)
+{
+    const struct rlimit files = {16, 16};
+
+    return outcome(setrlimit(RLIMIT_NOFILE, &files));
 }
 
 static int list_etc(void)
@@ -419,6 +432,7 @@ static const struct attempt {
     {"use io_uring", use_uring, CALLS, SANDBOX_TRAPPED},
     {"make a file in memory", make_memory_file, CALLS, ENOSYS},
     {"be dumped", be_dumped, CALLS, ENOSYS},
+    {"set a limit", set_limit, CALLS, ENOSYS},
 #ifdef __x86_64__
     {"a call as x32", call_as_x32, CALLS, SANDBOX_TRAPPED},
 #endif
@@ -433,6 +447,7 @@ static const struct attempt {
     {"execute a program", execute, FILES, EACCES},
     {"open hosts", open_hosts, FILES, 0},
     {"open the resolver's file", open_resolver, FILES, 0},
+    {"a spare descriptor", read_null, FILES, 0},
     {"signal the parent", signal_parent, FILES, EPERM},
     {"connect to an abstract socket", abstract_socket, FILES, EPERM},
 
