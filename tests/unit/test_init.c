@@ -15,6 +15,7 @@
 
 #include "container/beat.h"
 #include "container/init.h"
+#include "container/sandbox.h"
 
 enum { ENOUGH = 30 }; /* seconds: only against hanging */
 
@@ -119,6 +120,14 @@ static int sleeper(void *ctx, int link)
     return for_ever();
 }
 
+/* As after a forbidden system call. */
+static int trapped(void *ctx, int link)
+{
+    signal(SIGTERM, SIG_IGN);
+    all_set(ctx);
+    return SANDBOX_TRAPPED;
+}
+
 /* A whole family, each in a session of its own, that no TERM ends. */
 static int dynasty(void *ctx, int link)
 {
@@ -140,6 +149,7 @@ struct run {
     int grace_s;
     bool early; /* stopped before anybody runs; otherwise by the node, or else by the worker */
     int status; /* other than 0: it ends unasked */
+    int log;    /* a descriptor; 0: none */
 };
 
 static int supervise(struct run *run, const char *directory)
@@ -149,6 +159,7 @@ static int supervise(struct run *run, const char *directory)
         .node = {.name = "node", .main = run->node, .ctx = run->status == 0 ? run : NULL},
         .grace_s = run->grace_s,
         .directory = directory,
+        .log = run->log > 0 ? log_new(run->log, "test", LOG_INFO) : NULL,
         .output = STDOUT_FILENO,
     };
 
@@ -200,10 +211,31 @@ static void stops_with_children_of_all_kinds(void **state)
         check(&runs[i]);
 }
 
+static void a_trapped_worker_is_explained(void **state)
+{
+    char said[4096];
+    int ends[2];
+    struct run run = {.worker = trapped};
+    ssize_t n;
+
+    assert_int_equal(pipe(ends), 0);
+    run.log = ends[1];
+    check(&run);
+    n = read(ends[0], said, sizeof(said) - 1);
+    assert_true(n > 0);
+    said[n] = '\0';
+    if (strstr(said, "the worker ended with status 159") == NULL ||
+        strstr(said, "a system call that its sandbox forbids") == NULL)
+        fail_msg("not explained in %s", said);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stops_with_children_of_all_kinds),
+        cmocka_unit_test(a_trapped_worker_is_explained),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
