@@ -792,7 +792,7 @@ static void test_ends_with_its_parent(void **state)
             sandbox_enter(false, NULL);
             if (write(ends[1], "i", 1) != 1)
                 _exit(1);
-            poll(NULL, 0, -1);
+            poll(NULL, 0, 2 * ENOUGH_MS);
         }
         close(ends[1]);
         pause();
