@@ -50,9 +50,9 @@ enum {
     NOT_ENTERED = 250, /* exit status of a child that could not make its surroundings */
 };
 
-static SSL_CTX *tls; /* what a worker has made before it enters */
-static const struct sockaddr_un abstract = {.sun_family = AF_UNIX,
-                                            .sun_path = "\0mlgate-test-sandbox"};
+static SSL_CTX *tls;                                   /* what a worker has made before it enters */
+static const char made[] = "/tmp/mlgate-test-sandbox"; /* only where a test fails */
+static struct sockaddr_un abstract = {.sun_family = AF_UNIX}; /* of this run */
 
 /* ---- attempts -------------------------------------------------------------------------------- */
 
@@ -160,7 +160,7 @@ static int open_resolver(void)
 
 static int make_file(void)
 {
-    return open_for("/tmp/mlgate-test-sandbox", O_WRONLY | O_CREAT | O_EXCL);
+    return open_for(made, O_WRONLY | O_CREAT | O_EXCL);
 }
 
 static int write_null(void)
@@ -826,6 +826,8 @@ int main(void)
         print_message("skipped: not root, so nothing can be given up\n");
         return 77;
     }
+    unlink(made);
+    snprintf(abstract.sun_path + 1, sizeof(abstract.sun_path) - 1, "mlgate-test-%d", getpid());
     if (bind(listener, (const struct sockaddr *)&abstract, sizeof(abstract)) != 0 ||
         listen(listener, 1) != 0)
         return 1;
