@@ -12,20 +12,17 @@
 enum {
     SOURCE_BLOCK = 32 * 1024,
     LOG_OUTCOME_MAX = 128,
-    BURST = 64, /* events or blocks in one turn of the loop, so that the others get theirs */
 };
 
 static const uint64_t ns_per_s = 1000000000;
-static const uint64_t ns_per_ms = 1000000;
 static const uint64_t source_max = (uint64_t)1 << 50;
-static const char busy_with_poc[] = "proof of compute has priority";
 
 bool exchange_plays_both(const struct conn *c)
 {
     return c->exchange.match.engine && c->engine == NULL && c->exchange.relay == NULL;
 }
 
-static void answer_json(struct conn *c, int status, struct blob *body, const char *extra)
+void exchange_json(struct conn *c, int status, struct blob *body, const char *extra)
 {
     /* through MLNode's proxy the engine's answers lose their length */
     int64_t length = exchange_plays_both(c) ? -1 : (int64_t)body->len;
@@ -37,8 +34,7 @@ static void answer_json(struct conn *c, int status, struct blob *body, const cha
         conn_end(c);
 }
 
-/* An error in the shape of whoever would have answered. */
-static void answer_failure(struct conn *c, int status, const char *message, const char *extra)
+void exchange_failure(struct conn *c, int status, const char *message, const char *extra)
 {
     struct blob body = {0};
 
@@ -46,13 +42,13 @@ static void answer_failure(struct conn *c, int status, const char *message, cons
         answer_error(status, message, &body);
     else
         answer_detail(message, &body);
-    answer_json(c, status, &body, extra);
+    exchange_json(c, status, &body, extra);
 }
 
 void exchange_refuse(struct conn *c, int status, const char *message)
 {
     c->exchange.match.engine = false;
-    answer_failure(c, status, message, NULL);
+    exchange_failure(c, status, message, NULL);
 }
 
 static void answer_ok(struct conn *c)
@@ -60,7 +56,7 @@ static void answer_ok(struct conn *c)
     struct blob body = {0};
 
     blob_printf(&body, "{\"status\":\"OK\"}");
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void run_none(struct conn *c)
@@ -70,8 +66,8 @@ static void run_none(struct conn *c)
 
     if (x->match.allow)
         snprintf(allow, sizeof(allow), "allow: %s\r\n", x->match.allow);
-    answer_failure(c, x->match.status, x->match.status == 405 ? "Method Not Allowed" : "Not Found",
-                   allow);
+    exchange_failure(c, x->match.status,
+                     x->match.status == 405 ? "Method Not Allowed" : "Not Found", allow);
 }
 
 static void run_state(struct conn *c)
@@ -79,7 +75,7 @@ static void run_state(struct conn *c)
     struct blob body = {0};
 
     answer_state(&c->owner->model, &body);
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void run_health(struct conn *c)
@@ -87,7 +83,7 @@ static void run_health(struct conn *c)
     struct blob body = {0};
 
     answer_health(&c->owner->model, &body);
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void run_ready(struct conn *c)
@@ -95,7 +91,7 @@ static void run_ready(struct conn *c)
     struct blob body = {0};
 
     blob_printf(&body, "{\"ready\":true}");
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void run_engine_health(struct conn *c)
@@ -113,7 +109,7 @@ static void run_models(struct conn *c)
 
     answer_models(c->owner->model.name, (uint64_t)time(NULL), c->engine ? ++c->owner->serial : 0,
                   &body);
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void run_tokenize(struct conn *c)
@@ -123,9 +119,9 @@ static void run_tokenize(struct conn *c)
     const char *why;
 
     if (answer_tokenize(x->body.data, x->body.len, &body, &why) != 0)
-        answer_failure(c, 400, why, NULL);
+        exchange_failure(c, 400, why, NULL);
     else
-        answer_json(c, 200, &body, NULL);
+        exchange_json(c, 200, &body, NULL);
 }
 
 /* Begins a load as the body wishes; otherwise answers itself and returns false. */
@@ -139,12 +135,12 @@ static bool begin_up(struct conn *c)
 
     json_decref(root);
     if (rc == ERR_NOTNOW)
-        answer_failure(c, 409,
-                       c->owner->model.running ? "VLLM is already running"
-                                               : "VLLM startup is already in progress",
-                       NULL);
+        exchange_failure(c, 409,
+                         c->owner->model.running ? "VLLM is already running"
+                                                 : "VLLM startup is already in progress",
+                         NULL);
     else if (rc)
-        answer_failure(c, 422, "body must be an object with a model", NULL);
+        exchange_failure(c, 422, "body must be an object with a model", NULL);
     return rc == 0;
 }
 
@@ -161,7 +157,7 @@ static void run_up_async(struct conn *c)
     if (!begin_up(c))
         return;
     blob_printf(&body, "{\"status\":\"starting\",\"message\":\"VLLM startup initiated\"}");
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 void exchange_loaded(struct conn *c)
@@ -170,10 +166,10 @@ void exchange_loaded(struct conn *c)
     if (c->owner->model.running)
         answer_ok(c);
     else
-        answer_failure(c, 500,
-                       c->owner->model.load == MODEL_CANCELLED ? "startup was cancelled"
-                                                               : "engine did not start",
-                       NULL);
+        exchange_failure(c, 500,
+                         c->owner->model.load == MODEL_CANCELLED ? "startup was cancelled"
+                                                                 : "engine did not start",
+                         NULL);
 }
 
 static void run_up_status(struct conn *c)
@@ -181,7 +177,7 @@ static void run_up_status(struct conn *c)
     struct blob body = {0};
 
     answer_up_status(&c->owner->model, node_now_ms(c->owner), &body);
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void run_down(struct conn *c)
@@ -197,11 +193,11 @@ static void run_poc_start(struct conn *c)
     struct blob body = {0};
 
     if (!node_generate(node, true)) {
-        answer_failure(c, 503, "no backend is available", NULL);
+        exchange_failure(c, 503, "no backend is available", NULL);
         return;
     }
     answer_poc_begun(node->options.engines ? node->options.engines : 1, &body);
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void run_poc_stop(struct conn *c)
@@ -215,7 +211,7 @@ static void run_poc_status(struct conn *c)
     struct blob body = {0};
 
     answer_poc_status(&c->owner->model, &body);
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void run_engines(struct conn *c)
@@ -224,7 +220,7 @@ static void run_engines(struct conn *c)
     struct blob body = {0};
 
     engine_report(node->engine_states, node->options.engines, node->proxied, &body);
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void run_engine_control(struct conn *c)
@@ -234,7 +230,7 @@ static void run_engine_control(struct conn *c)
     int rc = why ? ERR_SYNTAX : fleet_control(c->owner, &x->control, &why);
 
     if (rc)
-        answer_failure(c, rc == ERR_SYNTAX ? 400 : rc == ERR_NOTFOUND ? 404 : 409, why, NULL);
+        exchange_failure(c, rc == ERR_SYNTAX ? 400 : rc == ERR_NOTFOUND ? 404 : 409, why, NULL);
     else
         answer_ok(c);
 }
@@ -248,12 +244,12 @@ static void run_sink(struct conn *c)
     struct blob body = {0};
 
     if (x->digest == NULL || EVP_DigestFinal_ex(x->digest, digest, &len) != 1) {
-        answer_failure(c, 500, "no SHA-256", NULL);
+        exchange_failure(c, 500, "no SHA-256", NULL);
         return;
     }
     text_hex(hex, digest, len);
     blob_printf(&body, "{\"bytes\":%llu,\"sha256\":\"%s\"}", (unsigned long long)x->received, hex);
-    answer_json(c, 200, &body, NULL);
+    exchange_json(c, 200, &body, NULL);
 }
 
 static void pump_source(struct conn *c)
@@ -261,7 +257,7 @@ static void pump_source(struct conn *c)
     struct exchange *x = &c->exchange;
     char block[SOURCE_BLOCK];
 
-    for (int i = 0; i < BURST && x->source_at < x->source_end; i++) {
+    for (int i = 0; i < NODE_BURST && x->source_at < x->source_end; i++) {
         uint64_t left = x->source_end - x->source_at;
         size_t n = left < sizeof(block) ? (size_t)left : sizeof(block);
 
@@ -284,7 +280,7 @@ static void run_source(struct conn *c)
     struct exchange *x = &c->exchange;
 
     if (x->source_end > source_max) {
-        answer_failure(c, 400, "bytes is missing or too large", NULL);
+        exchange_failure(c, 400, "bytes is missing or too large", NULL);
         return;
     }
     conn_answer(c, 200, "application/octet-stream", (int64_t)x->source_end, NULL);
@@ -292,134 +288,12 @@ static void run_source(struct conn *c)
         pump_source(c);
 }
 
-static uint64_t token_due_ns(const struct generation *gen, size_t token)
-{
-    if (gen->ask.rate <= 0)
-        return gen->began_ns;
-    return gen->began_ns + (uint64_t)((double)token * (double)ns_per_s / gen->ask.rate);
-}
-
-/* Wakes the exchange when `due` is reached; false when that is now. */
-static bool wait_until(struct conn *c, uint64_t due_ns)
-{
-    uint64_t now = uv_hrtime();
-
-    if (now >= due_ns)
-        return false;
-    uv_update_time(c->owner->loop);
-    conn_wake(c, (due_ns - now + ns_per_ms - 1) / ns_per_ms);
-    return true;
-}
-
-static void send_step(struct conn *c)
-{
-    struct generation *gen = c->exchange.gen;
-    struct blob event = {0};
-    size_t token;
-
-    answer_event(&gen->answer, gen->step, uv_hrtime(), &event);
-    gen->sent += answer_step_token(&gen->answer, gen->step, &token);
-    gen->step++;
-    conn_body(c, event.data, event.len);
-    blob_clear(&event);
-}
-
-static void pump_events(struct conn *c)
-{
-    struct generation *gen = c->exchange.gen;
-    size_t steps = answer_steps(&gen->answer);
-    size_t token;
-
-    for (int i = 0; i < BURST && gen->step < steps; i++) {
-        if (answer_step_token(&gen->answer, gen->step, &token) &&
-            wait_until(c, token_due_ns(gen, token)))
-            return;
-        if (node_queued(c) >= NODE_OUT_HIGH) {
-            gen->paused_ns = uv_hrtime();
-            return;
-        }
-        send_step(c);
-        if (c->phase == CONN_CLOSED)
-            return;
-    }
-    if (gen->step == steps)
-        conn_end(c);
-    else
-        conn_wake(c, 0);
-}
-
-static void finish_full(struct conn *c)
-{
-    struct generation *gen = c->exchange.gen;
-    struct blob body = {0};
-
-    if (wait_until(c, token_due_ns(gen, gen->ask.tokens)))
-        return;
-    gen->sent = gen->ask.tokens;
-    gen->step = answer_steps(&gen->answer);
-    answer_full(&gen->answer, &body);
-    answer_json(c, 200, &body, NULL);
-}
-
-static void pump_generation(struct conn *c)
-{
-    struct generation *gen = c->exchange.gen;
-
-    if (!gen->ask.stream) {
-        finish_full(c);
-        return;
-    }
-    if (c->exchange.status == 0) {
-        if (wait_until(c, gen->began_ns))
-            return;
-        conn_answer(c, 200, "text/event-stream; charset=utf-8", -1, NULL);
-    }
-    if (c->phase != CONN_CLOSED)
-        pump_events(c);
-}
-
-static void run_generation(struct conn *c)
-{
-    struct exchange *x = &c->exchange;
-    struct testnode *node = c->owner;
-    const struct ask_defaults defaults = {node->options.token_rate, node->options.tokens};
-    struct generation *gen;
-    const char *why;
-
-    if (node->model.generating) {
-        answer_failure(c, 503, busy_with_poc, "retry-after: 1\r\n");
-        return;
-    }
-    gen = mem_zalloc(sizeof(*gen));
-    if (ask_parse(&gen->ask, x->match.route == ROUTE_CHAT, x->body.data, x->body.len, &defaults,
-                  &why) != 0) {
-        mem_free(gen);
-        answer_failure(c, 400, why, NULL);
-        return;
-    }
-    blob_clear(&x->body);
-    answer_init(&gen->answer, &gen->ask, node->model.name, ++node->serial, (uint64_t)time(NULL));
-    gen->began_ns = uv_hrtime() + gen->ask.delay_ms * ns_per_ms;
-    x->gen = gen;
-    pump_generation(c);
-}
-
-void exchange_preempt(struct conn *c)
-{
-    if (c->exchange.gen == NULL || c->phase != CONN_ANSWER)
-        return;
-    if (c->exchange.status == 0)
-        answer_failure(c, 503, busy_with_poc, "retry-after: 1\r\n");
-    else
-        conn_truncate(c);
-}
-
 typedef void run_fn(struct conn *c);
 
 static run_fn *const handlers[ROUTE_COUNT] = {
     [ROUTE_NONE] = run_none,
-    [ROUTE_CHAT] = run_generation,
-    [ROUTE_COMPLETION] = run_generation,
+    [ROUTE_CHAT] = generation_run,
+    [ROUTE_COMPLETION] = generation_run,
     [ROUTE_MODELS] = run_models,
     [ROUTE_TOKENIZE] = run_tokenize,
     [ROUTE_ENGINE_HEALTH] = run_engine_health,
@@ -447,7 +321,7 @@ void exchange_tick(struct conn *c)
     if (gen && gen->paused_ns)
         exchange_drained(c);
     else if (gen)
-        pump_generation(c);
+        generation_pump(c);
     else
         pump_source(c);
 }
@@ -462,7 +336,7 @@ void exchange_drained(struct conn *c)
     if (gen && gen->paused_ns) {
         gen->began_ns += uv_hrtime() - gen->paused_ns; /* the rate goes on; nothing is caught up */
         gen->paused_ns = 0;
-        pump_events(c);
+        generation_pump(c);
     } else if (gen == NULL && c->exchange.source_at < c->exchange.source_end) {
         pump_source(c);
     }
@@ -515,9 +389,9 @@ void exchange_run(struct conn *c)
     if (takes_long(x->match.route))
         log_request(c, "begins");
     if (x->body_too_big)
-        answer_failure(c, 413, "body is too large", NULL);
+        exchange_failure(c, 413, "body is too large", NULL);
     else if (x->match.engine && x->match.route != ROUTE_PROXY && !c->owner->model.running)
-        answer_failure(c, 503, "no backend is available", NULL);
+        exchange_failure(c, 503, "no backend is available", NULL);
     else
         handlers[x->match.route](c);
 }

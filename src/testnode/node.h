@@ -1,6 +1,6 @@
 /* The inside of the stand-in: shared by server.c (the state machine), port.c (listening), fleet.c
- * (the engines), conn.c (HTTP over one socket), exchange.c (what a request does) and proxy.c
- * (passing one on to an engine). Nobody else includes this. */
+ * (the engines), conn.c (HTTP over one socket), exchange.c (what a request does), generation.c (a
+ * completion) and proxy.c (passing one on to an engine). Nobody else includes this. */
 #ifndef TESTNODE_NODE_H
 #define TESTNODE_NODE_H
 
@@ -16,6 +16,7 @@
 
 enum {
     NODE_READ_BYTES = 64 * 1024,
+    NODE_BURST = 64, /* events or blocks in one turn of the loop, so that the others get theirs */
     NODE_CONNS_MAX = 16384,      /* more are closed as they come */
     NODE_IN_MAX = HTTP_HEAD_MAX, /* pipelined bytes held before reading stops */
     NODE_OUT_HIGH = 64 * 1024,   /* bytes queued behind a slow reader before its source stops */
@@ -173,15 +174,25 @@ void exchange_tick(struct conn *c);
 void exchange_drained(struct conn *c);
 /* The load that a blocking `up` waited for has ended. */
 void exchange_loaded(struct conn *c);
-/* Proof of compute takes the engine: a completion is refused, or breaks off when it has begun. */
-void exchange_preempt(struct conn *c);
 /* The answer is written as an engine's that came through MLNode's proxy, with no engine behind. */
 bool exchange_plays_both(const struct conn *c);
 /* Writes the log lines. `left` as in conn_cut; frees nothing. */
 void exchange_over(struct conn *c, bool left);
 void exchange_clear(struct conn *c);
+/* A whole answer; `body` is cleared, `extra` as for conn_answer. */
+void exchange_json(struct conn *c, int status, struct blob *body, const char *extra);
+/* An error in the shape of whoever would have answered. */
+void exchange_failure(struct conn *c, int status, const char *message, const char *extra);
 /* MLNode's own error, not an engine's. */
 void exchange_refuse(struct conn *c, int status, const char *message);
+
+/* generation.c */
+/* A completion is asked for: begins it, or refuses. */
+void generation_run(struct conn *c);
+/* What is due of it now leaves. */
+void generation_pump(struct conn *c);
+/* Proof of compute takes the engine: a completion is refused, or breaks off when it has begun. */
+void generation_preempt(struct conn *c);
 
 /* proxy.c: as MLNode's proxy does, chooses an engine as the head arrives, passes the body on piece
  * by piece, and the answer with its length dropped. An engine that cannot answer is a 502. */

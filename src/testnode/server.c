@@ -128,7 +128,7 @@ bool node_generate(struct testnode *node, bool on)
     if (!on)
         return true;
     LIST_FOREACH (it, &node->conns) {
-        exchange_preempt(LIST_ENTRY(it, struct conn, node));
+        generation_preempt(LIST_ENTRY(it, struct conn, node));
     }
     return true;
 }
