@@ -229,7 +229,9 @@ def gateway_errors():
     for path in tracked():
         if re.match(r"src/gateway/\w+\.c$", path):
             text = text_of(path)
-            yield from re.findall(r'\.status = (\d+),[^{}]*?\.code = "(\w+)"', text)
+            for status, code in re.findall(r"\.status = (\d+),[^{}]*?\.code = ([^,]+),", text):
+                for word in re.findall(r'"(\w+)"', code):  # one, or a choice of two
+                    yield status, word
             yield from re.findall(r'case (\d+):\s+return "(\w+)"', text)
 
 
