@@ -19,6 +19,8 @@ ID = 64973  # SANDBOX_ID
 INSIDE = "E2E_INSIDE_SANDBOX_NAMESPACE"
 # Built with sanitizers it has no filter, and says so.
 FILTERED = SLOW == 1
+# They also map terabytes, set the limit of core files, and keep what is freed.
+plain_memory = pytest.mark.skipif(not FILTERED, reason="skipped (built with sanitizers)")
 
 
 @pytest.fixture(params=PLACES)
@@ -159,6 +161,7 @@ def test_no_environment_shows_the_token(lab, server, place, by_file):
     assert "SECRET_FRP_TOKEN" not in said and "still there" in said
 
 
+@plain_memory
 def test_no_core_files(lab, server):
     """PID 1 and worker leave none; MLNode gets the limit back that was there."""
     wrap = ["prlimit", "--core=4096:8192", "--"]
@@ -170,6 +173,7 @@ def test_no_core_files(lab, server):
     eventually(lambda: core_limit(node) == "4096", within(10), "the limit is back")
 
 
+@plain_memory
 def test_the_test_servers_do_not_keep_the_token(lab, server):
     c = Container(lab, server).start("run").wait_ready()
     node = children_of(c.child("mlgate-shim"))[0]
