@@ -65,7 +65,7 @@ static bool add(char *line, bool had_token)
     if (equals == NULL || equals == line)
         return false;
     *equals = '\0';
-    wanted = is_token(line) ? !had_token : env_get(environ, line) == NULL || !has(line);
+    wanted = is_token(line) ? !had_token : !has(line);
     return wanted && setenv(line, equals + 1, 1) == 0;
 }
 

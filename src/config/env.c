@@ -217,7 +217,7 @@ const struct field env_fields[] = {
      .rule = "must be a whole number of seconds from 0 to 3600",
      .example = "6",
      .help = "Seconds that answers under way may go on after SIGTERM. The rest of a stop takes up "
-             "to 4 s more; Docker kills after 10 s unless told otherwise (docker stop -t)."},
+             "to 3 s more; Docker kills after 10 s unless told otherwise (docker stop -t)."},
     {.name = "MLNODE_COMMAND",
      .kind = FIELD_TEXT,
      AT(mlnode_command),

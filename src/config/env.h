@@ -67,6 +67,9 @@ const char *env_lookup(void *environ_list, const char *name);
 /* Checks every variable and fills *out, whose strings are released by env_free. When the answer is
  * negative, `problems` has every error and *out is empty. Warnings may be there in both cases. */
 int env_load(char *const *environ_list, struct env_config *out, struct problems *problems);
+/* Whether a listener there is out of strangers' reach. A name other than localhost is not looked
+ * up, and counts as reachable. */
+bool env_is_loopback(const char *host);
 /* Overwrites the token. */
 void env_free(struct env_config *env);
 

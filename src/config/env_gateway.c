@@ -34,7 +34,7 @@ static bool is_wildcard(const char *host)
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
-static bool is_loopback(const char *host)
+bool env_is_loopback(const char *host)
 {
     return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
            strcmp(host, "localhost") == 0;
@@ -46,8 +46,9 @@ static bool leads_to(const struct server_addr *to, const struct server_addr *at)
 {
     if (to->host == NULL || at->host == NULL || to->port != at->port)
         return false;
-    return strcmp(to->host, at->host) == 0 || (is_loopback(to->host) && is_loopback(at->host)) ||
-           (is_loopback(to->host) && is_wildcard(at->host)) || is_wildcard(to->host);
+    return strcmp(to->host, at->host) == 0 ||
+           (env_is_loopback(to->host) && env_is_loopback(at->host)) ||
+           (env_is_loopback(to->host) && is_wildcard(at->host)) || is_wildcard(to->host);
 }
 
 static void check_circle(const char *variable, const struct server_addr *to,
@@ -62,7 +63,7 @@ static void check_circle(const char *variable, const struct server_addr *to,
 static void check_listener(const char *variable, const struct server_addr *at,
                            struct problems *problems)
 {
-    if (at->host != NULL && !is_loopback(at->host))
+    if (at->host != NULL && !env_is_loopback(at->host))
         problem_warn(problems, variable,
                      "%s is not a loopback address: whoever reaches port %u there reaches MLNode "
                      "past the tunnel",

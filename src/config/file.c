@@ -73,11 +73,11 @@ int file_read(const char *path, size_t max, char **data, size_t *len, char *why,
     return code;
 }
 
-static int make_one(const char *dir, char *why, size_t why_size)
+static int make_one(const char *dir, mode_t mode, char *why, size_t why_size)
 {
     struct stat st;
 
-    if (mkdir(dir, 0700) == 0)
+    if (mkdir(dir, mode) == 0)
         return 0;
     if (errno == EEXIST && stat(dir, &st) == 0) {
         if (S_ISDIR(st.st_mode))
@@ -88,7 +88,7 @@ static int make_one(const char *dir, char *why, size_t why_size)
     return ERR_IO;
 }
 
-int file_make_dir(const char *dir, char *why, size_t why_size)
+int file_make_dir(const char *dir, mode_t mode, char *why, size_t why_size)
 {
     char *path = mem_strdup(dir);
     struct stat st;
@@ -102,11 +102,11 @@ int file_make_dir(const char *dir, char *why, size_t why_size)
     for (char *slash = path + 1; *path && code == 0 && (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';
         if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
-            code = make_one(path, why, why_size);
+            code = make_one(path, mode, why, why_size);
         *slash = '/';
     }
     if (code == 0)
-        code = make_one(path, why, why_size);
+        code = make_one(path, mode, why, why_size);
     mem_free(path);
     return code;
 }
@@ -161,7 +161,7 @@ int file_store(const char *dir, const char *name, const char *data, size_t len, 
     char *path;
     char *temporary;
     int fd;
-    int code = file_make_dir(dir, why, why_size);
+    int code = file_make_dir(dir, 0700, why, why_size);
 
     if (code != 0)
         return code;

@@ -3,17 +3,18 @@
 #define CONFIG_FILE_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Reads a whole file of at most `max` bytes into *data (the caller's, terminated by an extra NUL
  * that *len does not count). Otherwise a negative code, with the text for people in `why`. Regular
  * files, pipes and devices are all read to their end or to the limit. */
 int file_read(const char *path, size_t max, char **data, size_t *len, char *why, size_t why_size);
 
-/* Makes `dir` and what is missing above it, each with mode 0700. 0 when it exists already. */
-int file_make_dir(const char *dir, char *why, size_t why_size);
+/* Makes `dir` and what is missing above it, each with `mode`. 0 when it exists already. */
+int file_make_dir(const char *dir, mode_t mode, char *why, size_t why_size);
 
 /* Puts dir/name in place atomically: a reader sees the old content or all of the new one. The file
- * has mode 0600 from its first moment. `dir` is made when it is missing. */
+ * has mode 0600 from its first moment. `dir` is made with mode 0700 when it is missing. */
 int file_store(const char *dir, const char *name, const char *data, size_t len, char *why,
                size_t why_size);
 

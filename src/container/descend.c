@@ -1,6 +1,7 @@
 #include "container/descend.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ enum {
     DEPTH_MAX = 256,
     PATH_BYTES = 64,
     STAT_BYTES = 512,
-    /* Of an environment; an image's has some KiB. The mark was put in front. */
+    /* Of an environment; an image's has some KiB. */
     ENVIRON_BYTES = 64 * 1024,
     PID_MAX = 4 * 1024 * 1024, /* the kernel's own limit of process numbers */
     LIST_BYTES = 4096,
@@ -96,7 +97,9 @@ static bool signal_one(const struct wanted *w, pid_t pid, int number)
     bool found = matches(w, pid);
 
     if (found && number != 0) {
-        if (handle < 0 || syscall(SYS_pidfd_send_signal, handle, number, NULL, 0) != 0)
+        /* ESRCH: it is gone, and its number may be a successor's by now. */
+        if (handle < 0 ||
+            (syscall(SYS_pidfd_send_signal, handle, number, NULL, 0) != 0 && errno != ESRCH))
             kill(pid, number);
     }
     if (handle >= 0)

@@ -70,7 +70,8 @@ static bool try_listen(int fd, const struct sockaddr_un *at, socklen_t len)
     return bind(fd, (const struct sockaddr *)at, len) == 0 && listen(fd, BACKLOG) == 0;
 }
 
-/* A file of a former life is removed; one that somebody listens on is his. */
+/* A file of a former life is removed; one that somebody listens on is his. One that cannot be
+ * removed is EEXIST, because EADDRINUSE means somebody who lives. */
 static int listen_file(int fd, const char *directory, char path[108])
 {
     struct sockaddr_un at = {0};
@@ -82,7 +83,7 @@ static int listen_file(int fd, const char *directory, char path[108])
         return EADDRINUSE;
     unlink(at.sun_path);
     if (!try_listen(fd, &at, len))
-        return errno;
+        return errno == EADDRINUSE ? EEXIST : errno;
     chmod(at.sun_path, 0600);
     memcpy(path, at.sun_path, sizeof(at.sun_path));
     return 0;
@@ -162,6 +163,15 @@ static int read_answer(int fd, struct health *out)
     return 0;
 }
 
+/* Where PID 1 hangs and its queue is full, connect waits for a place in it: no longer than this. */
+static void limit_patience(int fd)
+{
+    const struct timeval limit = {.tv_sec = HEALTH_ASK_MS / 1000,
+                                  .tv_usec = HEALTH_ASK_MS % 1000 * 1000L};
+
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
 static int ask_at(const struct sockaddr_un *at, socklen_t len, struct health *out)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -169,8 +179,9 @@ static int ask_at(const struct sockaddr_un *at, socklen_t len, struct health *ou
 
     if (fd < 0)
         return -errno;
+    limit_patience(fd);
     if (connect(fd, (const struct sockaddr *)at, len) != 0)
-        rc = -errno;
+        rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
     else
         rc = is_trusted(fd) ? read_answer(fd, out) : -EPERM;
     close(fd);

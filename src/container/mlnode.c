@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "config/env.h"
 #include "container/mlnode_internal.h"
 #include "container/variables.h"
 
@@ -31,18 +32,12 @@ static char **copied(const char *const *words, size_t count)
     return copy;
 }
 
-static bool on_loopback(const char *host)
-{
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcmp(host, "localhost") == 0;
-}
-
 static enum mlnode_way choose(const struct mlnode_settings *settings,
                               const struct mlnode_world *world)
 {
     if (settings->command)
         return MLNODE_COMMAND;
-    if (!on_loopback(settings->host))
+    if (!env_is_loopback(settings->host))
         return MLNODE_ELSEWHERE;
     if (world->script == MLNODE_SCRIPT_UNTRIED || world->script == MLNODE_SCRIPT_WORKS)
         return MLNODE_ENTRYPOINT;
@@ -118,6 +113,9 @@ static char **environment(const struct mlnode_settings *settings, const struct m
     variables_set(&list, "HOST_UID", "%d", settings->host_uid);
     variables_set(&list, "HOST_GID", "%d", settings->host_gid);
     variables_set(&list, "HF_HOME", "%s", settings->hf_home);
+    /* vLLM's engines give themselves names (setproctitle), which would overwrite the environment
+     * that /proc shows, and with it the mark by which init.c knows them when the shim is gone. */
+    variables_set(&list, "SPT_NOENV", "1");
     if (settings->guard) {
         /* Last: what others load before has its turn first (src/guard/bind.c). */
         variables_append(&list, "LD_PRELOAD", settings->guard, ':');

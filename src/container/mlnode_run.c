@@ -30,8 +30,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* ---- trying the script
- * --------------------------------------------------------------------------- */
+/* ---- trying the script ----------------------------------------------------------------------- */
 
 /* What a program said, of which the last line is kept. */
 struct said {
@@ -152,8 +151,7 @@ void mlnode_try_script(const struct mlnode_settings *settings, char *const *envi
     mlnode_start_free(&start);
 }
 
-/* ---- the real start
- * ------------------------------------------------------------------------------ */
+/* ---- the real start -------------------------------------------------------------------------- */
 
 bool mlnode_present(const struct mlnode_settings *settings, struct log *log)
 {
@@ -179,7 +177,8 @@ static void prepare(const struct mlnode_settings *settings, const struct mlnode_
 {
     char why[256];
 
-    if (file_make_dir(settings->hf_home, why, sizeof(why)) != 0)
+    /* Others may read it: MLNODE_COMMAND may give up root, and on a host's disk there are users. */
+    if (file_make_dir(settings->hf_home, 0755, why, sizeof(why)) != 0)
         log_warn(log, "HF_HOME: %s", why);
     if (start->link_from && symlink(start->link_to, start->link_from) != 0 && errno != EEXIST)
         log_warn(log, "no link %s to %s (%m): what links against -lcuda does not find it",

@@ -6,11 +6,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/log.h"
+#include "config/file.h"
 #include "testnode/testnode.h"
 
 enum { SIGNALS = 2 };
@@ -23,20 +23,6 @@ struct stand {
 };
 
 /* ---- request logs ---------------------------------------------------------------------------- */
-
-/* Each folder of the path that is missing; what cannot be made shows when a file is opened. */
-static void make_directory(const char *path)
-{
-    char part[PATH_MAX];
-
-    for (size_t i = 1; i < sizeof(part) && path[i - 1] != '\0'; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        mkdir(part, 0755);
-    }
-}
 
 static int open_log(const struct stand *s, const char *directory, const char *name)
 {
@@ -52,7 +38,10 @@ static int open_log(const struct stand *s, const char *directory, const char *na
 
 static void open_logs(struct stand *s, const char *directory, struct testnode_options *options)
 {
-    make_directory(directory);
+    char why[256];
+
+    if (file_make_dir(directory, 0755, why, sizeof(why)) != 0)
+        log_warn(s->log, "LOG_DIR: %s", why);
     options->request_log[NODE_MANAGEMENT] = open_log(s, directory, "http_server_8080.log");
     options->request_log[NODE_INFERENCE] = open_log(s, directory, "http_server_5000.log");
     options->combined_log = open_log(s, directory, "http_server_*.log");
@@ -83,8 +72,9 @@ static void watch_signals(struct stand *s)
 /* They never leave the container: of the addresses only those on loopback count. */
 static const char *address_of(const struct server_addr *at)
 {
-    return strcmp(at->host, "::1") == 0 || strncmp(at->host, "127.", 4) == 0 ? at->host
-                                                                             : "127.0.0.1";
+    bool as_given = env_is_loopback(at->host) && strcmp(at->host, "localhost") != 0;
+
+    return as_given ? at->host : "127.0.0.1";
 }
 
 static bool start(struct stand *s, const struct env_config *env)

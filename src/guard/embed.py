@@ -1,4 +1,4 @@
-"""embed.py LIBRARY OUT.c: the library's bytes as an array, for src/container/guard.c."""
+"""embed.py LIBRARY OUT.c: the library's bytes as an array, for src/container/bind_guard.c."""
 
 import sys
 

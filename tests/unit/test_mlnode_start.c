@@ -204,6 +204,7 @@ static void test_environment_of_the_script(void **state)
     assert_string_equal(env_get(start.envp, "HOST_UID"), "1000");
     assert_string_equal(env_get(start.envp, "HOST_GID"), "1001");
     assert_string_equal(env_get(start.envp, "CLIENT_ID"), "0042");
+    assert_string_equal(env_get(start.envp, "SPT_NOENV"), "1");
     assert_string_equal(env_get(start.envp, "PYTHONPATH"), "/app:/app/packages/api/src");
     /* it activates the environment itself */
     assert_string_equal(env_get(start.envp, "PATH"), "/usr/bin");
