@@ -148,6 +148,25 @@ static bool guard(int fd, struct sockaddr_storage *addr, socklen_t len)
     }
 }
 
+/* Without IPv6 there is no ::1, and [::] can be bound all the same: asyncio before Python 3.13
+ * starts no server at all when one of its two addresses is refused. The wildcard address on the
+ * loopback device alone is as safe. Kernels before 5.7 want CAP_NET_RAW for it. Keeps errno. */
+static bool confine(int fd)
+{
+    static const char loopback[] = "lo";
+    int before = errno;
+    bool done =
+        syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_BINDTODEVICE, loopback, sizeof(loopback)) == 0;
+
+    errno = before;
+    return done;
+}
+
+static int bind_in_kernel(int fd, const void *addr, socklen_t len)
+{
+    return (int)syscall(SYS_bind, fd, addr, len);
+}
+
 __attribute__((visibility("default"))) int bind(int fd, const struct sockaddr *given, socklen_t len)
 {
     struct sockaddr_storage copy = {.ss_family = AF_UNSPEC};
@@ -156,9 +175,16 @@ __attribute__((visibility("default"))) int bind(int fd, const struct sockaddr *g
 
     /* What the kernel would refuse is left to it: it knows the right error. */
     if (given == NULL || len < sizeof(given->sa_family) || len > sizeof(copy))
-        return (int)syscall(SYS_bind, fd, given, len);
+        return bind_in_kernel(fd, given, len);
     memcpy(&copy, given, len);
     changed = guard(fd, &copy, len);
     errno = before;
-    return (int)syscall(SYS_bind, fd, changed ? (void *)&copy : (void *)given, len);
+    if (!changed)
+        return bind_in_kernel(fd, given, len);
+    if (bind_in_kernel(fd, &copy, len) == 0)
+        return 0;
+    if (errno != EADDRNOTAVAIL || copy.ss_family != AF_INET6 || !confine(fd))
+        return -1;
+    errno = before;
+    return bind_in_kernel(fd, given, len);
 }

@@ -200,6 +200,30 @@ def test_where_each_kind_of_socket_is_bound(namespace):
     assert inside(namespace, [*python(CALLS), asked]) == [bound for _, bound in ROWS]
 
 
+# asyncio with no host: both families, and neither may be refused before Python 3.13.
+WITHOUT_IPV6 = """
+import asyncio, json, os, socket, sys
+if "LD_PRELOAD" not in os.environ:
+    os.environ["LD_PRELOAD"] = os.environ["GUARD"]
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+async def main():
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), None, 5001)
+    reader, writer = await asyncio.open_connection("127.0.0.1", 5001)
+    assert await reader.read() == b""
+    return [[s.getsockname()[0], device(s)] for s in server.sockets]
+def device(s):
+    return s.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).decode().strip(chr(0))
+print(json.dumps(sorted(asyncio.run(main()))))
+"""
+
+
+def test_without_an_ipv6_loopback_it_is_the_device(namespace):
+    """As in containers of Docker whose network has no IPv6."""
+    gone = ["sh", "-c", 'ip -6 addr del ::1/128 dev lo && exec "$@"', "sh"]
+    bound = inside([*namespace, *gone], python(WITHOUT_IPV6))
+    assert bound == [["127.0.0.1", ""], ["::", "lo"]]
+
+
 STORE = """
 import json, os, socket, sys, threading
 if "LD_PRELOAD" not in os.environ:

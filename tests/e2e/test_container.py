@@ -355,6 +355,17 @@ def test_zombies_of_the_node(lab, place):
     eventually(lambda: not zombies_below(shim), within(10), "all reaped")
 
 
+def test_a_stranger_on_the_gateways_port(lab, server):
+    """As the original image's nginx, on every address: the gateway's own port is no excuse."""
+    c = Container(lab, server)
+    with socket.socket() as stranger:
+        stranger.bind(("0.0.0.0", c.listen))
+        stranger.listen()
+        c.start("run")
+        c.process.wait_line("cannot listen on", within(10))
+        c.process.wait_line(rf"TCP listeners that are not on loopback: .*\b{c.listen}\b", within(30))
+
+
 def test_run_is_what_pid_1_does_without_arguments(lab, server):
     c = Container(lab, server, "pid1").start().wait_ready()
     assert c.process.stop() == 0
