@@ -129,6 +129,18 @@ static int try_with(char *const *envp, struct said *said)
     return status;
 }
 
+static void describe(int status, const struct said *said, char out[MLNODE_SAID_MAX])
+{
+    char line[MLNODE_SAID_MAX / 2];
+
+    log_safe(line, sizeof(line), said->line, said->len);
+    if (status < 0)
+        snprintf(out, MLNODE_SAID_MAX, "no end within %d s%s%s", MLNODE_SCRIPT_MS / 1000,
+                 line[0] ? ", it said: " : "", line);
+    else
+        snprintf(out, MLNODE_SAID_MAX, "%s", line[0] ? line : "it said nothing");
+}
+
 void mlnode_try_script(const struct mlnode_settings *settings, char *const *environ_list,
                        struct mlnode_world *world)
 {
@@ -142,11 +154,7 @@ void mlnode_try_script(const struct mlnode_settings *settings, char *const *envi
     if (start.way == MLNODE_ENTRYPOINT) {
         status = try_with(start.envp, &said);
         world->script = status == 0 ? MLNODE_SCRIPT_WORKS : MLNODE_SCRIPT_FAILS;
-        if (said.len > 0)
-            log_safe(world->script_said, sizeof(world->script_said), said.line, said.len);
-        else
-            snprintf(world->script_said, sizeof(world->script_said), "%s",
-                     status < 0 ? "it did not come to an end" : "it said nothing");
+        describe(status, &said, world->script_said);
     }
     mlnode_start_free(&start);
 }

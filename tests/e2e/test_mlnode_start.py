@@ -166,7 +166,7 @@ def test_a_script_that_fails_is_not_used(lab):
 def test_a_script_that_hangs_is_not_used(lab):
     hangs = "#!/bin/sh\ntrap '' TERM\necho waiting for a disk\nsleep 1000 &\nwait\n"
     c = Image(lab, steps=VENV_STEP + script_step(hangs)).start("run")
-    c.process.wait_line(r"starting MLNode by .* fails \(waiting for a disk\)", within(20))
+    c.process.wait_line(r"starting MLNode by .* fails \(no end within 10 s, it said: waiting for a disk\)", within(20))
     check_common(c, c.facts())
 
 
