@@ -21,7 +21,7 @@ from lab import FRPC, FRPS, MLGATE, Lab, Pair, version_number
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="also the long tests")
     parser.addoption("--frp", action="store_true", help="also frps with frpc, to learn from them")
-    parser.addoption("--shard", metavar="I/N", help="only every Nth test, beginning with the Ith")
+    parser.addoption("--shard", metavar="I/N", help="only every Nth unit of tests, from the Ith")
     parser.addoption("--interop-table", metavar="FILE", help="write the results as a table")
 
 
@@ -53,9 +53,19 @@ def left_out(item):
     return None
 
 
+def unit_of(item):
+    """What a shard takes as a whole: a test, or all tests of a module that share something of it."""
+    fixtures = itertools.chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
+    shared = any(fixture.scope == "module" for fixture in fixtures)
+    return item.path if shared else item.nodeid
+
+
 def pytest_collection_modifyitems(config, items):
     first, of = config.shard
-    items[:] = items[first - 1 :: of]
+    units = {}
+    items[:] = [
+        item for item in items if units.setdefault(unit_of(item), len(units)) % of == first - 1
+    ]
     if config.getoption("--full"):
         return
     for item in items:
