@@ -267,11 +267,24 @@ def test_answer_of_a_refused_pipeline(way):
     place.expected += [(target, b"") for target in targets]
 
 
-def test_the_log_names_the_fault(places):
-    process = places["socket"].gate.process
-    for why in ("both Content-Length and Transfer-Encoding", "bad Host", "control byte in head",
-                "folded field", "CONNECT is not served", "more than one Host"):  # fmt: skip
-        process.wait_line(rf"refused a request of 127\.0\.0\.1:\d+: 400, {why}")
+FAULTS = {
+    "both Content-Length and Transfer-Encoding":
+        b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "bad Host": b"GET /v1/x HTTP/1.1\r\nHost: a b\r\n\r\n",
+    "control byte in head": b"GET /v1/x HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n",
+    "folded field": b"GET /v1/x HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+    "CONNECT is not served": b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+    "more than one Host": b"GET /v1/x HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", FAULTS)
+def test_the_log_names_the_fault(places, why):
+    gate = places["socket"].gate
+    with socket.create_connection(("127.0.0.1", gate.port), 5) as sock:
+        sock.sendall(FAULTS[why])
+        port = sock.getsockname()[1]
+        gate.process.wait_line(rf"refused a request of 127\.0\.0\.1:{port}: 400, {why}")
 
 
 def test_truncation_is_told_apart(places):
