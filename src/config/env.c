@@ -69,7 +69,7 @@ const struct field env_fields[] = {
      .fallback = "Qwen/Qwen3-32B-FP8",
      .example = "Qwen/Qwen3-32B-FP8",
      .rule = "must be a repository of the model hub or a path, at most 4095 bytes",
-     .help = "The model to fetch in advance."},
+     .help = "The model that the test servers say they serve. Nothing is fetched in advance."},
     {.name = "FRP_CONFIG_DIR",
      .kind = FIELD_PATH,
      AT(frp_config_dir),

@@ -14,6 +14,7 @@ import itertools
 import lab as lab_module
 import pytest
 from certs import Certificates
+from containers import PLACES
 from gateways import WAYS, Management, Upstream, open_gateway
 from lab import FRPC, FRPS, MLGATE, Lab, Pair, version_number
 
@@ -149,6 +150,18 @@ def alone(lab):
     """The same with the gateway alone."""
     upstream = Upstream(lab)
     return open_gateway(lab, Management(lab).port, upstream.port), upstream
+
+
+@pytest.fixture(params=PLACES)
+def place(request):
+    """Where `mlgate run` stands: as PID 1, or below one."""
+    return request.param
+
+
+@pytest.fixture
+def server(lab):
+    """One with flags, for a container to log in to."""
+    return lab.flag_server()
 
 
 @pytest.fixture(scope="session")

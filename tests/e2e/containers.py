@@ -15,7 +15,7 @@ from functools import cache
 
 import pytest
 from harness import Process, eventually
-from lab import MLGATE, PASSED_ON, TOKEN, within
+from lab import MLGATE, PASSED_ON, TOKEN, RemotePorts, within
 
 PLACES = ["pid1", "subreaper"]
 NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
@@ -72,7 +72,7 @@ def name_of(pid):
         return ""
 
 
-class Container:
+class Container(RemotePorts):
     """`changes` are variables; one of None is left out."""
 
     def __init__(self, lab, server=None, place="subreaper", wrap=(), **changes):
@@ -103,14 +103,6 @@ class Container:
         }
         self.environment = {name: value for name, value in environment.items() if value is not None}
         self.process = None
-
-    @property
-    def port_1(self):
-        return int(f"1{self.client_id}")
-
-    @property
-    def port_2(self):
-        return int(f"2{self.client_id}")
 
     def start(self, *words):
         argv = [*self.wrap, MLGATE, *words]

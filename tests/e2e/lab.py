@@ -81,6 +81,18 @@ def gives_way(kind):
     return is_mlgate(kind) or version_number(kind) >= (0, 70, 1)
 
 
+class RemotePorts:
+    """Of whoever has a client_id: where the server leads to its gateway."""
+
+    @property
+    def port_1(self):
+        return int(f"1{self.client_id}")
+
+    @property
+    def port_2(self):
+        return int(f"2{self.client_id}")
+
+
 class Pair(NamedTuple):
     """The kinds of both ends of a tunnel."""
 

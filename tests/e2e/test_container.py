@@ -10,21 +10,11 @@ import sys
 import time
 
 import pytest
-from containers import PLACES, Container, children_of, lives, name_of, timed
+from containers import Container, children_of, lives, name_of, timed
 from harness import eventually
 from lab import MLGATE, SLOW, TOKEN, within
 
 STOPPING = '"code":"stopping"'
-
-
-@pytest.fixture(params=PLACES)
-def place(request):
-    return request.param
-
-
-@pytest.fixture
-def server(lab):
-    return lab.flag_server()
 
 
 def messages(process):

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 from harness import eventually
-from lab import FRPC, MLGATE, TOKEN, holds_less_than, within
+from lab import FRPC, MLGATE, TOKEN, RemotePorts, holds_less_than, within
 from services import User
 from test_traffic import KIB, MIB
 from webservice import MODELS, fetch
@@ -20,7 +20,7 @@ from webservice import MODELS, fetch
 SECRET = "s3cret-Zq9-unlikely-anywhere-else"
 
 
-class Node:
+class Node(RemotePorts):
     """A rented container: its environment, its two MLNode ports, and the client in it."""
 
     def __init__(self, lab, server, token=TOKEN, **changes):
@@ -44,14 +44,6 @@ class Node:
             **changes,
         }
         self.process = None
-
-    @property
-    def port_1(self):
-        return int(f"1{self.client_id}")
-
-    @property
-    def port_2(self):
-        return int(f"2{self.client_id}")
 
     def start(self, wrap=()):
         argv = [*wrap, MLGATE, "client"]

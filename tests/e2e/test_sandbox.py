@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from containers import PLACES, Container, children_of
+from containers import Container, children_of
 from dns import NameServer
 from harness import eventually
 from lab import MLGATE, SLOW, TOKEN, Lab, within
@@ -21,16 +21,6 @@ INSIDE = "E2E_INSIDE_SANDBOX_NAMESPACE"
 FILTERED = SLOW == 1
 # They also map terabytes, set the limit of core files, and keep what is freed.
 plain_memory = pytest.mark.skipif(not FILTERED, reason="skipped (built with sanitizers)")
-
-
-@pytest.fixture(params=PLACES)
-def place(request):
-    return request.param
-
-
-@pytest.fixture
-def server(lab):
-    return lab.flag_server()
 
 
 def status_of(pid):
