@@ -196,6 +196,7 @@ void exchange_reject(struct downstream *c, unsigned status, const char *why, boo
     g->counters.requests++;
     g->counters.answers[4]++;
     g->counters.ended.of[why_ended]++;
+    g->counters.outcomes[CLASS_OTHER][outcome_of(status, why_ended)]++;
     log_info(g->host->log, "refused a request of %s:%u: %u, %s", c->peer, c->peer_port, e.status,
              e.message);
     downstream_write(c, text, http_error_render(&e, false, 1, to_head, text));
@@ -326,6 +327,9 @@ static void count(struct exchange *x)
     g->counters.exchanges_now--;
     g->counters.answers[x->status / 100]++;
     g->counters.ended.of[x->why]++;
+    g->counters.outcomes[x->route.class][outcome_of(x->status, x->why)]++;
+    if (x->first_us > 0)
+        histogram_add(&g->first_byte[x->route.class], x->first_us - x->began_us);
     g->counters.direct += x->sent && x->pool != NULL && x->pool->engine != NULL;
     g->n_orphans -= x->orphan;
 }

@@ -210,6 +210,11 @@ void gateway_counters(const struct gateway *g, struct gateway_counters *out)
     *out = g->counters;
 }
 
+const struct histogram *gateway_first_byte(const struct gateway *g, enum route_class class)
+{
+    return &g->first_byte[class];
+}
+
 void gateway_drain(struct gateway *g)
 {
     g->draining = true;

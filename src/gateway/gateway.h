@@ -10,8 +10,10 @@
 #include <stdint.h>
 
 #include "base/count.h"
+#include "base/histogram.h"
 #include "gateway/engines.h"
 #include "gateway/host.h"
+#include "gateway/outcome.h"
 #include "gateway/policy.h"
 #include "gateway/route.h"
 
@@ -42,8 +44,9 @@ struct gateway_counters {
     uint64_t clients;    /* connections ever */
     uint64_t requests;   /* heads, also those that were refused */
     uint64_t answers[6]; /* by hundreds of the status; [0]: closed without an answer */
-    uint64_t refused;    /* by policy */
-    uint64_t direct;     /* requests that went to an engine past port 5000 */
+    uint64_t outcomes[ROUTE_CLASSES][OUTCOME_COUNT]; /* exchanges that ended; refused heads too */
+    uint64_t refused;                                /* by policy */
+    uint64_t direct; /* requests that went to an engine past port 5000 */
     uint64_t retried;
     uint64_t bytes_in; /* bodies of requests, as framed towards MLNode */
     uint64_t bytes_out;
@@ -76,6 +79,9 @@ void gateway_shed(struct gateway *g);
 /* How MLNode's management takes the gateway's questions now. */
 enum node_manner gateway_node_manner(const struct gateway *g);
 void gateway_counters(const struct gateway *g, struct gateway_counters *out);
+/* From a request's whole head to the first byte of MLNode's answer, for the exchanges of this class
+ * that ended and had one. Valid as long as the gateway, and always up to date. */
+const struct histogram *gateway_first_byte(const struct gateway *g, enum route_class class);
 
 /* The time before a stop. Requests that began go on; each client's connection ends after the answer
  * that is under way. A new request gets 503 `stopping` with Retry-After, or a closed connection

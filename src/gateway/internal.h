@@ -184,6 +184,7 @@ struct gateway {
     size_t n_orphans;
     size_t objects; /* clients, exchanges and upstreams not freed yet */
     struct gateway_counters counters;
+    struct histogram first_byte[ROUTE_CLASSES];
     struct log_gate full_gate;
     uint64_t started_us;
     bool draining;

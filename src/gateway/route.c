@@ -25,6 +25,24 @@ static enum route_to to_of(enum gateway_role role, const struct http_target *tar
     return role == ROLE_INFERENCE ? ROUTE_TO_MANAGEMENT : ROUTE_TO_INFERENCE;
 }
 
+static enum route_class class_of(enum route_to to, bool reads, const struct http_target *target)
+{
+    if (to == ROUTE_TO_MANAGEMENT)
+        return reads ? CLASS_POLL : CLASS_MANAGEMENT;
+    if (to != ROUTE_TO_ENGINE)
+        return CLASS_OTHER;
+    if (reads)
+        return CLASS_POLL;
+    return under(target, "/v1") ? CLASS_INFERENCE : CLASS_OTHER;
+}
+
+const char *route_class_name(enum route_class class)
+{
+    static const char *const names[ROUTE_CLASSES] = {"inference", "management", "poll", "other"};
+
+    return names[class];
+}
+
 struct route route_of(enum gateway_role role, struct http_slice method,
                       const struct http_target *target)
 {
@@ -32,6 +50,7 @@ struct route route_of(enum gateway_role role, struct http_slice method,
     bool post = http_slice_is(method, "POST");
     bool reads = http_slice_is(method, "GET") || http_slice_is(method, "HEAD");
 
+    route.class = class_of(route.to, reads, target);
     route.damped = route.to == ROUTE_TO_ENGINE && reads && is(target, "/health");
     route.run_to_end =
         route.to == ROUTE_TO_MANAGEMENT && !reads && !http_slice_is(method, "OPTIONS");

@@ -20,13 +20,28 @@ enum route_to {
     ROUTE_TO_STATUS = 3,     /* the gateway answers */
 };
 
+/* What a request is about, for the counters: the API node's questions come every few seconds and
+ * are answered in a millisecond; among them nobody would see how long an answer of an engine takes.
+ */
+enum route_class {
+    CLASS_INFERENCE = 0,  /* what is sent to /v1: completions */
+    CLASS_MANAGEMENT = 1, /* what MLNode is told to do */
+    CLASS_POLL = 2,       /* GET and HEAD of states, health and models */
+    CLASS_OTHER = 3,      /* tokenize, our own page, paths that only MLNode may know */
+};
+enum { ROUTE_CLASSES = 4 };
+
 struct route {
     enum route_to to;
+    enum route_class class;
     bool damped;     /* GET /health of the engine: asked again before it is called down */
     bool run_to_end; /* goes on when the client leaves: what MLNode was told to do should finish */
     bool silent;     /* an answer that is not MLNode's would be taken for success: close instead */
     bool changes;    /* may change which engines there are: stop, up, down */
 };
+
+/* A static word: "inference", "management", "poll", "other". */
+const char *route_class_name(enum route_class class);
 
 /* The decision for every target that http_target_read accepts. */
 struct route route_of(enum gateway_role role, struct http_slice method,

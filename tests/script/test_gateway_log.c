@@ -148,6 +148,40 @@ static void numbers_add_up(void **state)
     assert_int_equal(n.ended.of[REASON_REFUSED_POLICY], 1);
     assert_int_equal(n.ended.of[REASON_BAD_REQUEST], 1);
     assert_int_equal(n.clients_now, 0);
+    assert_int_equal(n.outcomes[CLASS_INFERENCE][OUTCOME_OK], 1);
+    assert_int_equal(n.outcomes[CLASS_POLL][OUTCOME_OK], 2);
+    assert_int_equal(n.outcomes[CLASS_POLL][OUTCOME_REFUSED], 1);
+    assert_int_equal(n.outcomes[CLASS_POLL][OUTCOME_UPSTREAM_DOWN], 1);
+    assert_int_equal(n.outcomes[CLASS_MANAGEMENT][OUTCOME_UPSTREAM_DOWN], 1);
+    assert_int_equal(n.outcomes[CLASS_OTHER][OUTCOME_CLIENT_ERROR], 1);
+    stage_free(s);
+}
+
+/* Of each class by itself, also where the client left in the middle; errors of ours have none. */
+static void first_bytes_are_measured(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+    const struct histogram *slow = gateway_first_byte(s->g, CLASS_INFERENCE);
+    const struct histogram *polls = gateway_first_byte(s->g, CLASS_POLL);
+
+    stage_say(c, POST("/v1/a", "0", ""));
+    fake_advance(s->h, 700 * 1000);
+    stage_say(stage_up(s, ENGINE), CHUNKED);
+    assert_int_equal(slow->count, 0); /* until it ends */
+    fake_advance(s->h, SECOND_US);
+    fake_fail_now(c, REASON_PEER_RESET);
+    fake_run(s->h);
+    assert_int_equal(slow->count, 1);
+    assert_int_equal(slow->sum_us, 700 * 1000);
+    c = stage_user(s, ROLE_INFERENCE);
+    stage_say(c, GET("/api/v1/state"));
+    fake_advance(s->h, 2000);
+    stage_say(stage_up(s, MANAGEMENT), OK("0", ""));
+    stage_say(c, GET("/sleep"));
+    assert_int_equal(polls->count, 1);
+    assert_int_equal(polls->sum_us, 2000);
+    assert_int_equal(slow->count, 1);
     stage_free(s);
 }
 
@@ -263,6 +297,7 @@ int main(void)
         cmocka_unit_test(lines_of_answers_that_were_cut),
         cmocka_unit_test(lines_are_bounded),
         cmocka_unit_test(numbers_add_up),
+        cmocka_unit_test(first_bytes_are_measured),
         cmocka_unit_test(direct_is_where_it_went),
         cmocka_unit_test(errors_are_openais),
         cmocka_unit_test(limits_have_codes),

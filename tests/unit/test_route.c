@@ -43,6 +43,41 @@ static void check(enum gateway_role role, const char *method, const char *text, 
 #define ENGINE     ROUTE_TO_ENGINE
 #define STATUS     ROUTE_TO_STATUS
 
+/* Of what the counters and the times are kept apart. */
+static void test_classes(void **state)
+{
+    static const struct {
+        enum gateway_role role;
+        const char *method;
+        const char *target;
+        enum route_class class;
+    } rows[] = {
+        {ROLE_INFERENCE, "POST", "/v1/chat/completions", CLASS_INFERENCE},
+        {ROLE_POC, "POST", "/v3.0.8/v1/completions", CLASS_INFERENCE},
+        {ROLE_INFERENCE, "GET", "/v1/models", CLASS_POLL},
+        {ROLE_INFERENCE, "GET", "/health", CLASS_POLL},
+        {ROLE_POC, "HEAD", "/health", CLASS_POLL},
+        {ROLE_POC, "GET", "/api/v1/state", CLASS_POLL},
+        {ROLE_POC, "POST", "/api/v1/pow/init/generate", CLASS_MANAGEMENT},
+        {ROLE_POC, "DELETE", "/api/v1/models", CLASS_MANAGEMENT},
+        {ROLE_INFERENCE, "POST", "/tokenize", CLASS_OTHER},
+        {ROLE_POC, "GET", "/mlgate/status", CLASS_OTHER},
+        {ROLE_POC, "POST", "/pooling", CLASS_OTHER},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct http_slice method = {rows[i].method, strlen(rows[i].method)};
+        static struct http_target target;
+        enum route_class got;
+
+        http_target_read((struct http_slice){rows[i].target, strlen(rows[i].target)}, &target);
+        got = route_of(rows[i].role, method, &target).class;
+        if (got != rows[i].class)
+            fail_msg("%s %s is %s, want %s", rows[i].method, rows[i].target, route_class_name(got),
+                     route_class_name(rows[i].class));
+    }
+}
+
 static void test_table(void **state)
 {
     static const struct {
@@ -136,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_classes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
