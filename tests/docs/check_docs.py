@@ -21,7 +21,7 @@ EXEMPT = {"tests/docs/check_rules.py"}
 # Flags of the server that are not settings, and so are not in its table.
 PLAIN_FLAGS = {"config", "help"}
 # Values of enums without a name in src/http and src/gateway that are no limits.
-LABELS = {"SIZE", "GO_ON", "GATEWAY_ROLES"}
+LABELS = {"SIZE", "GO_ON", "GATEWAY_ROLES", "ROUTE_CLASSES"}
 UNITS = {"ms": 1e-3, "s": 1, "B": 1, "KiB": 1024, "MiB": 1024**2}
 
 
