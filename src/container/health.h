@@ -1,10 +1,6 @@
 /* `mlgate health`: one record, from PID 1 to whoever asks and is root. The asker sends nothing, so
  * PID 1 reads nothing and waits for nobody: it accepts, looks at the other's credentials, writes
- * the record and closes.
- *
- * The socket is mlgate.sock in the configuration's directory. Where that cannot be made (a
- * read-only image, a full disk), it has a name without a file, which is derived from the directory.
- */
+ * the record and closes. The door is mlgate.sock in the configuration's directory. */
 #ifndef CONTAINER_HEALTH_H
 #define CONTAINER_HEALTH_H
 
@@ -12,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "observe/door.h"
 
 enum {
     HEALTH_MAGIC = 0x6d6c6768,
@@ -32,16 +29,10 @@ struct health {
     uint64_t beat_age_us; /* since the worker's last record, or its start */
 };
 
-struct health_door {
-    int fd;         /* listening and never waiting; -1: none */
-    char path[108]; /* to be removed at the end; "": a name without a file */
-};
-
 /* Says in the log what could not be done, and then there is no door. */
-void health_open(struct health_door *door, const char *directory, struct log *log);
+void health_open(struct door *door, const char *directory, struct log *log);
 /* Answers all who wait. */
-void health_answer(const struct health_door *door, const struct health *now);
-void health_close(struct health_door *door);
+void health_answer(const struct door *door, const struct health *now);
 
 /* 0, or a negative errno: nobody there (ECONNREFUSED, ENOENT), not allowed, no answer in time. */
 int health_ask(const char *directory, struct health *out);

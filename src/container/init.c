@@ -39,7 +39,7 @@ static const char mark_name[] = "MLGATE_NODE";
 struct init {
     const struct init_config *cfg;
     struct plan plan;
-    struct health_door door;
+    struct door door;
     pid_t pid[PLAN_CHILDREN]; /* 0: none */
     unsigned kills[PLAN_CHILDREN];
     int signals;          /* signalfd */
@@ -417,7 +417,7 @@ int init_run(const struct init_config *cfg)
     plan_init(&in.plan, (uint64_t)cfg->grace_s * 1000000, cfg->node.main != NULL, now_us());
     while (!in.over)
         turn(&in);
-    health_close(&in.door);
+    door_close(&in.door);
     close(in.signals);
     log_info(cfg->log, "stopped with status %d", in.status);
     return in.status;

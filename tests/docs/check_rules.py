@@ -23,10 +23,11 @@ LAYERS = {
     "gateway": ["base", "http", "config", "net"],
     "tunnel": ["base", "mux", "proto", "http", "config", "net"],
     "testnode": ["base", "http", "net"],
-    "container": ["base", "config", "testnode"],
+    "observe": ["base", "http", "config", "net", "gateway", "tunnel"],
+    "container": ["base", "config", "testnode", "observe"],
     "cli": [
         *("base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "testnode"),
-        "container",
+        *("observe", "container"),
     ],
 }
 # Cores: no sockets, no clock, no loop.

@@ -47,7 +47,7 @@ static int clear(void **state)
 }
 
 /* Asks in a process of its own, while this one answers: the result of health_ask. */
-static int answered(const struct health_door *door, const char *directory)
+static int answered(const struct door *door, const char *directory)
 {
     const struct health now = {.magic = HEALTH_MAGIC};
     struct health h;
@@ -68,7 +68,7 @@ static void what_a_former_life_left_is_replaced(void **state)
     const struct place *place = *state;
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     int stale = socket(AF_UNIX, SOCK_STREAM, 0);
-    struct health_door door;
+    struct door door;
 
     snprintf(at.sun_path, sizeof(at.sun_path), "%s", place->name);
     assert_int_equal(bind(stale, (struct sockaddr *)&at, sizeof(at)), 0);
@@ -76,7 +76,7 @@ static void what_a_former_life_left_is_replaced(void **state)
     health_open(&door, place->directory, NULL);
     assert_string_equal(door.path, place->name);
     assert_int_equal(answered(&door, place->directory), 0);
-    health_close(&door);
+    door_close(&door);
     assert_int_equal(access(place->name, F_OK), -1);
 }
 
@@ -85,27 +85,27 @@ static void what_a_former_life_left_is_replaced(void **state)
 static void what_cannot_be_removed_is_gone_around(void **state)
 {
     const struct place *place = *state;
-    struct health_door door;
+    struct door door;
 
     assert_int_equal(mkdir(place->name, 0700), 0);
     health_open(&door, place->directory, NULL);
     assert_true(door.fd >= 0);
     assert_int_equal(answered(&door, place->directory), 0);
-    health_close(&door);
+    door_close(&door);
 }
 
 static void of_two_the_first_one_is_asked(void **state)
 {
     const struct place *place = *state;
-    struct health_door first;
-    struct health_door second;
+    struct door first;
+    struct door second;
 
     health_open(&first, place->directory, NULL);
     health_open(&second, place->directory, NULL);
     assert_int_equal(second.fd, -1);
-    health_close(&second);
+    door_close(&second);
     assert_int_equal(answered(&first, place->directory), 0);
-    health_close(&first);
+    door_close(&first);
 }
 
 /* A PID 1 that hangs takes nobody in: the first one gets no answer and leaves his place taken, the
