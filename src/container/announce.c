@@ -2,7 +2,10 @@
 
 const char *announce_name(enum plan_child child)
 {
-    return child == PLAN_WORKER ? "the worker" : "MLNode";
+    static const char *const names[PLAN_CHILDREN] = {"the worker", "MLNode",
+                                                     "the model's preparation"};
+
+    return names[child];
 }
 
 static void announce_pause(struct log *log, const struct plan_action *a, double s)

@@ -13,6 +13,7 @@ enum {
     BEAT_MAGIC = 0x6d6c6762, /* "mlgb" */
     BEAT_EVERY_MS = 1000,
     BEAT_EVERY_DRAINING_MS = 50, /* the end of the last answer is waited for */
+    BEAT_MODEL_MAX = 128,        /* as log_safe cuts it */
 };
 
 /* How MLNode's management takes the gateway's question for its state. */
@@ -34,6 +35,8 @@ struct beat {
     uint32_t clients;   /* connections of users */
     uint64_t sessions;  /* logins that succeeded, since the worker's start */
     uint64_t requests;
+    /* The model that inference/up last named through this worker; "": none yet. Printable. */
+    char asked_model[BEAT_MODEL_MAX];
 };
 
 enum beat_order {
@@ -41,6 +44,8 @@ enum beat_order {
     ORDER_CUT = 'c',   /* end those that are under way */
 };
 
+/* Whether a field of a record is printable ASCII that ends within it. */
+bool beat_text_ok(const char *text, size_t size);
 /* false, and *out untouched, when it is not such a record. */
 bool beat_read(const void *data, size_t len, struct beat *out);
 

@@ -18,6 +18,7 @@
 #include "container/announce.h"
 #include "container/descend.h"
 #include "container/health.h"
+#include "container/model_link.h"
 #include "container/plan.h"
 #include "container/sandbox.h"
 #include "container/shim.h"
@@ -45,7 +46,9 @@ struct init {
     int signals;          /* signalfd */
     int link;             /* to the worker; -1: none */
     bool bad_record_said; /* once a worker */
-    pid_t sweeper;        /* 0: none */
+    struct model_link model;
+    struct child_program model_program;
+    pid_t sweeper; /* 0: none */
     uint64_t sweep_until_us;
     int node_status; /* held back while it sweeps */
     bool over;
@@ -72,7 +75,7 @@ static int run_shim(void *ctx, int link)
 
     snprintf(value, sizeof(value), "%s", strchr(in->mark, '=') + 1);
     setenv(mark_name, value, 1);
-    status = shim_run(&in->cfg->node, in->cfg->node_is_ours ? link : -1, log);
+    status = shim_run(&in->cfg->node, -1, in->cfg->node_is_ours ? link : -1, log);
     log_free(log);
     return status;
 }
@@ -105,9 +108,18 @@ static pid_t start_worker(struct init *in)
     return pid;
 }
 
+static pid_t start_child(struct init *in, enum plan_child child)
+{
+    if (child == PLAN_WORKER)
+        return start_worker(in);
+    if (child == PLAN_NODE)
+        return start_node(in);
+    return model_link_start(&in->model, &in->model_program, in->cfg->output);
+}
+
 static void start(struct init *in, enum plan_child child)
 {
-    pid_t pid = child == PLAN_WORKER ? start_worker(in) : start_node(in);
+    pid_t pid = start_child(in, child);
 
     in->kills[child] = 0;
     if (pid > 0) {
@@ -129,13 +141,13 @@ static void order(struct init *in, enum beat_order what)
         log_warn(in->cfg->log, "the worker takes no orders: %s", strerror(errno));
 }
 
-/* The shim kills everything below itself; a shim that does not is killed like anybody else. */
+/* A shim kills everything below itself; one that does not is killed like anybody else. */
 static void kill_child(struct init *in, enum plan_child child)
 {
     bool first = in->kills[child]++ == 0;
 
     if (in->pid[child] > 0)
-        kill(in->pid[child], child == PLAN_NODE && first ? SIGUSR1 : SIGKILL);
+        kill(in->pid[child], child != PLAN_WORKER && first ? SIGUSR1 : SIGKILL);
 }
 
 static void term_child(struct init *in, enum plan_child child)
@@ -246,7 +258,9 @@ static void child_ended(struct init *in, enum plan_child child, int wait_status)
 
     in->pid[child] = 0;
     child_fate(wait_status, fate, sizeof(fate));
-    if (in->plan.phase == PHASE_SERVE)
+    if (child == PLAN_MODEL)
+        model_link_ended(&in->model, in->cfg->log);
+    if (in->plan.phase == PHASE_SERVE && (child != PLAN_MODEL || wait_status != 0))
         log_warn(in->cfg->log, "%s %s", announce_name(child), fate);
     else
         log_info(in->cfg->log, "%s %s", announce_name(child), fate);
@@ -309,6 +323,7 @@ static void read_records(struct init *in)
             close(in->link);
             in->link = -1;
         } else if (beat_read(data, (size_t)n, &beat)) {
+            model_link_tell(&in->model, beat.asked_model);
             plan_beat(&in->plan, &beat, now_us());
             act_all(in);
         } else if (!in->bad_record_said) {
@@ -351,11 +366,13 @@ static void turn(struct init *in)
 {
     struct pollfd fds[] = {{.fd = in->signals, .events = POLLIN},
                            {.fd = in->link, .events = POLLIN},
+                           {.fd = in->model.fd, .events = POLLIN},
                            {.fd = in->door.fd, .events = POLLIN}};
 
     poll(fds, sizeof(fds) / sizeof(fds[0]), patience(in));
     read_signals(in);
     read_records(in);
+    model_link_read(&in->model, in->cfg->log);
     reap(in);
     watch_sweeper(in);
     answer_health(in);
@@ -401,7 +418,12 @@ static void make_mark(struct init *in)
 
 int init_run(const struct init_config *cfg)
 {
-    struct init in = {.cfg = cfg, .link = -1, .door = {.fd = -1}, .status = 1};
+    struct init in = {.cfg = cfg,
+                      .link = -1,
+                      .door = {.fd = -1},
+                      .status = 1,
+                      .model = {.fd = -1, .last = cfg->model_said},
+                      .model_program = cfg->model};
     sigset_t set;
 
     choose_signals(&set);
@@ -414,7 +436,8 @@ int init_run(const struct init_config *cfg)
         log_warn(cfg->log, "orphans cannot be reaped here: %s", strerror(errno));
     make_mark(&in);
     health_open(&in.door, cfg->directory, cfg->log);
-    plan_init(&in.plan, (uint64_t)cfg->grace_s * 1000000, cfg->node.main != NULL, now_us());
+    plan_init(&in.plan, (uint64_t)cfg->grace_s * 1000000, cfg->node.main != NULL,
+              cfg->model.main != NULL, now_us());
     while (!in.over)
         turn(&in);
     door_close(&in.door);

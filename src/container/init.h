@@ -10,12 +10,16 @@
 
 #include "base/log.h"
 #include "container/child.h"
+#include "container/model_beat.h"
 
 struct init_config {
     struct child_program worker;
     /* Runs below the shim (shim.h), which ends every process it left behind. A NULL main: there is
      * none, and the worker serves alone. */
     struct child_program node;
+    /* Prepares the model, below a shim too. A NULL main: it does not, and `model_said` has why. */
+    struct child_program model;
+    struct model_beat model_said;
     int grace_s;           /* for answers to finish after SIGTERM */
     const char *directory; /* for the socket of `mlgate health` */
     struct log *log;       /* writes never wait: see say.h */

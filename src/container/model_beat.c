@@ -2,16 +2,7 @@
 
 #include <string.h>
 
-/* Printable ASCII that ends within its field. */
-static bool is_text(const char *text, size_t size)
-{
-    size_t len = strnlen(text, size);
-
-    for (size_t i = 0; i < len; i++)
-        if (text[i] < ' ' || text[i] > '~')
-            return false;
-    return len < size;
-}
+#include "container/beat.h"
 
 bool model_beat_read(const void *data, size_t len, struct model_beat *out)
 {
@@ -24,7 +15,7 @@ bool model_beat_read(const void *data, size_t len, struct model_beat *out)
         return false;
     if (b.percent > 10000 && b.percent != MODEL_PERCENT_UNKNOWN)
         return false;
-    if (!is_text(b.name, sizeof(b.name)) || !is_text(b.text, sizeof(b.text)))
+    if (!beat_text_ok(b.name, sizeof(b.name)) || !beat_text_ok(b.text, sizeof(b.text)))
         return false;
     *out = b;
     return true;
@@ -32,8 +23,8 @@ bool model_beat_read(const void *data, size_t len, struct model_beat *out)
 
 const char *model_stage_name(enum model_stage stage)
 {
-    static const char *const names[MODEL_STAGES] = {
-        "off", "waiting", "choosing", "downloading", "done", "retrying", "failed", "stopped"};
+    static const char *const names[MODEL_STAGES] = {"off",  "waiting",  "choosing", "downloading",
+                                                    "done", "retrying", "failed",   "stopped"};
 
     return names[stage];
 }

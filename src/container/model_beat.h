@@ -42,13 +42,13 @@ enum model_by {
 
 struct model_beat {
     uint32_t magic;
-    uint8_t stage;              /* enum model_stage */
-    uint8_t by;                 /* enum model_by */
-    uint16_t percent;           /* hundredths */
-    uint64_t bytes;             /* on disk */
-    uint64_t total;             /* 0: unknown */
-    uint64_t rate;              /* bytes a second */
-    uint32_t remaining_s;       /* MODEL_REMAINING_UNKNOWN: not known */
+    uint8_t stage;        /* enum model_stage */
+    uint8_t by;           /* enum model_by */
+    uint16_t percent;     /* hundredths */
+    uint64_t bytes;       /* on disk */
+    uint64_t total;       /* 0: unknown */
+    uint64_t rate;        /* bytes a second */
+    uint32_t remaining_s; /* MODEL_REMAINING_UNKNOWN: not known */
     uint32_t zero;
     char name[MODEL_BEAT_NAME_MAX]; /* printable ASCII, ended by NUL */
     char text[MODEL_BEAT_TEXT_MAX]; /* the same; one sentence, or "" */

@@ -14,7 +14,8 @@ static const struct child_step child_steps[CHILD_STATES][CHILD_EVENTS] = {
                       [CHILD_END] = {true, CHILD_NONE, PLAN_NOTHING}},
     [CHILD_ALIVE] = {[CHILD_EXITED] = {true, CHILD_PAUSED, PLAN_NOTHING},
                      [CHILD_UNWELL] = {true, CHILD_SICK, PLAN_KILL},
-                     [CHILD_END] = {true, CHILD_ASKED, PLAN_TERM}},
+                     [CHILD_END] = {true, CHILD_ASKED, PLAN_TERM},
+                     [CHILD_DONE] = {true, CHILD_NONE, PLAN_NOTHING}},
     [CHILD_SICK] = {[CHILD_EXITED] = {true, CHILD_PAUSED, PLAN_NOTHING},
                     [CHILD_END] = {true, CHILD_KILLED, PLAN_NOTHING},
                     [CHILD_LATE] = {true, CHILD_SICK, PLAN_KILL}},
@@ -107,6 +108,8 @@ static const struct patience patience_with[PLAN_CHILDREN] = {
                      PLAN_WORKER_TERM_US},
     [PLAN_NODE] = {PLAN_NODE_PAUSE_US, PLAN_NODE_PAUSE_MAX_US, PLAN_NODE_STABLE_US,
                    PLAN_NODE_TERM_US},
+    [PLAN_MODEL] = {PLAN_MODEL_PAUSE_US, PLAN_MODEL_PAUSE_MAX_US, PLAN_MODEL_STABLE_US,
+                    PLAN_MODEL_TERM_US},
 };
 
 static uint64_t pause_of(const struct patience *with, unsigned short_lives)
@@ -144,7 +147,7 @@ static void set_started(struct plan *p, enum plan_child child, uint64_t now_us)
     if (child == PLAN_WORKER) {
         p->beat = (struct beat){0};
         p->beat_us = now_us;
-    } else {
+    } else if (child == PLAN_NODE) {
         p->silent_us = 0;
     }
 }
@@ -194,6 +197,7 @@ static void enter(struct plan *p, uint64_t now_us)
     switch (p->phase) {
     case PHASE_DRAIN:
         p->drain_until_us = now_us + p->grace_us;
+        child_step(p, PLAN_MODEL, CHILD_END, now_us);
         break;
     case PHASE_CUT:
         child_step(p, PLAN_NODE, CHILD_END, now_us);
@@ -250,12 +254,15 @@ static void settle(struct plan *p, uint64_t now_us)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-void plan_init(struct plan *p, uint64_t grace_us, bool node, uint64_t now_us)
+void plan_init(struct plan *p, uint64_t grace_us, bool node, bool model, uint64_t now_us)
 {
+    const bool there[PLAN_CHILDREN] = {
+        [PLAN_WORKER] = true, [PLAN_NODE] = node, [PLAN_MODEL] = model};
+
     *p = (struct plan){.grace_us = grace_us, .ticked_us = now_us};
-    p->child[PLAN_WORKER] = (struct plan_life){.state = CHILD_PAUSED, .due_us = now_us};
-    if (node)
-        p->child[PLAN_NODE] = (struct plan_life){.state = CHILD_PAUSED, .due_us = now_us};
+    for (int i = 0; i < PLAN_CHILDREN; i++)
+        if (there[i])
+            p->child[i] = (struct plan_life){.state = CHILD_PAUSED, .due_us = now_us};
 }
 
 void plan_stop(struct plan *p, uint64_t now_us)
@@ -268,13 +275,15 @@ void plan_exited(struct plan *p, enum plan_child child, int status, uint64_t now
 {
     bool unusable = child == PLAN_WORKER && status == 2 && p->child[child].starts == 1 &&
                     p->beat.magic == 0 && p->phase == PHASE_SERVE;
+    bool done = child == PLAN_MODEL && status == 0 && p->child[child].state == CHILD_ALIVE;
 
     if (unusable) {
         p->status = 2;
         p->phase = PHASE_CUT;
+        child_step(p, PLAN_MODEL, CHILD_END, now_us);
         child_step(p, PLAN_NODE, CHILD_END, now_us);
     }
-    child_step(p, child, CHILD_EXITED, now_us);
+    child_step(p, child, done ? CHILD_DONE : CHILD_EXITED, now_us);
     if (child == PLAN_NODE)
         p->silent_us = 0;
     settle(p, now_us);
@@ -359,6 +368,8 @@ uint64_t plan_due(const struct plan *p)
 {
     uint64_t due = UINT64_MAX;
 
+    if (p->phase == PHASE_OVER)
+        return due; /* who prepares the model may still be ending */
     for (int i = 0; i < PLAN_CHILDREN; i++)
         if (p->child[i].state != CHILD_NONE && p->child[i].state != CHILD_ALIVE)
             sooner(&due, p->child[i].due_us);

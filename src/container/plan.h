@@ -5,7 +5,8 @@
  * child_state). init.c does what is asked, and reports what happened.
  *
  *   SERVE   children run; who ends comes back, the faster the longer it had lived
- *   DRAIN   a stop was asked for: the worker refuses new requests, answers may finish
+ *   DRAIN   a stop was asked for: the worker refuses new requests, answers may finish; who prepares
+ *           the model is asked to end, and nobody waits for it
  *   CUT     the grace is over, or nothing is left to wait for: answers are cut, the node is asked
  *           to end and killed soon after, because MLNode never ends with a live stream
  *   LEAVE   the worker leaves the server and ends
@@ -29,12 +30,18 @@ enum {
     PLAN_NODE_PAUSE_US = 1000000,
     PLAN_NODE_PAUSE_MAX_US = 60000000,
     PLAN_NODE_STABLE_US = 120000000,
+    /* Who prepares the model: it fails for what takes its time, a hub or a disk that is full. It
+     * ends with 0 when there is nothing left to do, and stays away. */
+    PLAN_MODEL_PAUSE_US = 30000000,
+    PLAN_MODEL_PAUSE_MAX_US = 600000000,
+    PLAN_MODEL_STABLE_US = 600000000,
     PLAN_STORM = 5, /* short lives in a row that are called one */
 
     PLAN_NO_BEAT_US = 10000000,      /* ten beats are missing */
     PLAN_NODE_SILENT_US = 120000000, /* seen: 33 s after a crash of vLLM; then it ends by itself */
 
     PLAN_NODE_TERM_US = 1000000,   /* from TERM to KILL */
+    PLAN_MODEL_TERM_US = 2000000,  /* its shim gives what it started a second */
     PLAN_WORKER_TERM_US = 1000000, /* its last words take half of it */
     /* From KILL to the next one, or to giving up: what hangs in the kernel stays. A process that
      * holds a GPU takes its time; when the container ends, nobody waits for it. */
@@ -48,8 +55,9 @@ enum {
 
 enum plan_child {
     PLAN_WORKER = 0,
-    PLAN_NODE = 1, /* MLNode or what stands in for it, under its shim */
-    PLAN_CHILDREN = 2,
+    PLAN_NODE = 1,  /* MLNode or what stands in for it, under its shim */
+    PLAN_MODEL = 2, /* prepares the model, under a shim too; never missed */
+    PLAN_CHILDREN = 3,
 };
 
 enum child_state {
@@ -68,7 +76,8 @@ enum child_event {
     CHILD_UNWELL = 2, /* without heartbeat, or without answers */
     CHILD_END = 3,    /* it shall end and not come back */
     CHILD_LATE = 4,   /* did not end in time after TERM or KILL */
-    CHILD_EVENTS = 5,
+    CHILD_DONE = 5,   /* ended because there is nothing left for it to do */
+    CHILD_EVENTS = 6,
 };
 
 enum plan_phase {
@@ -139,12 +148,13 @@ struct plan {
     struct plan_action actions[PLAN_ACTIONS_MAX];
 };
 
-/* `node`: whether there is one to run. Both children are due at once. */
-void plan_init(struct plan *p, uint64_t grace_us, bool node, uint64_t now_us);
+/* `node`, `model`: whether there is one to run. All children are due at once. */
+void plan_init(struct plan *p, uint64_t grace_us, bool node, bool model, uint64_t now_us);
 
 void plan_stop(struct plan *p, uint64_t now_us);
 /* The child ended, or could not be started. `status` as a shell has it. A worker that ends with 2
- * before its first record found its configuration unusable: everything ends, with that status. */
+ * before its first record found its configuration unusable: everything ends, with that status.
+ * Who prepares the model is done when it ends with 0. */
 void plan_exited(struct plan *p, enum plan_child child, int status, uint64_t now_us);
 /* A record that beat_read has passed. */
 void plan_beat(struct plan *p, const struct beat *b, uint64_t now_us);

@@ -106,9 +106,9 @@ static void block(struct shim *s)
     sigprocmask(SIG_BLOCK, &s->signals, NULL);
 }
 
-int shim_run(const struct child_program *program, int output, struct log *log)
+int shim_run(const struct child_program *program, int link, int output, struct log *log)
 {
-    const struct child_surroundings around = {.link = -1, .output = output, .when_gone = SIGKILL};
+    const struct child_surroundings around = {.link = link, .output = output, .when_gone = SIGKILL};
     struct shim s = {.log = log};
     pid_t group;
 

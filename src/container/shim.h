@@ -16,9 +16,9 @@ enum {
     SHIM_KILL_MS = 5000, /* for the kernel to end what was killed */
 };
 
-/* Runs `program` as main process until it and all its descendants are gone. `output` becomes its
- * standard output and error; -1: they stay. The exit status: the main process's, as a shell has it.
- * To be called in a process of its own. */
-int shim_run(const struct child_program *program, int output, struct log *log);
+/* Runs `program` as main process until it and all its descendants are gone. `link` is its link;
+ * `output` becomes its standard output and error; -1: none; they stay. The exit status: the main
+ * process's, as a shell has it. To be called in a process of its own. */
+int shim_run(const struct child_program *program, int link, int output, struct log *log);
 
 #endif

@@ -1,8 +1,8 @@
 /* PID 1's decisions under any events, among them raw records of a worker that somebody else
- * controls. First byte: whether there is a node; then events of one byte, each with what it needs
- * behind it. Whatever comes: actions fit, nobody starts once a stop was asked for, a child that is
- * asked for something exists, the plan never asks to be woken in the past, and a stop ends in
- * bounded time. */
+ * controls. First byte: whether there is a node, and a model to prepare; then events of one byte,
+ * each with what it needs behind it. Whatever comes: actions fit, nobody starts once a stop was
+ * asked for, a child that is asked for something exists, the plan never asks to be woken in the
+ * past, and a stop ends in bounded time. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,12 +68,12 @@ static void pass(struct stage *s, uint64_t us)
 
 static void end_child(struct stage *s, uint8_t what)
 {
-    enum plan_child child = what & 1 ? PLAN_NODE : PLAN_WORKER;
+    enum plan_child child = (enum plan_child)(what % PLAN_CHILDREN);
 
     if (!s->there[child])
         return;
     s->there[child] = false;
-    plan_exited(&s->plan, child, what >> 1, s->now);
+    plan_exited(&s->plan, child, what / PLAN_CHILDREN, s->now);
     if (s->plan.phase != PHASE_SERVE && s->stopped == 0)
         s->stopped = s->now; /* its configuration was unusable */
 }
@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    plan_init(&s.plan, GRACE_US, data[0] & 1, s.now);
+    plan_init(&s.plan, GRACE_US, data[0] & 1, data[0] & 2, s.now);
     for (size_t at = 1; at < size && s.exits == 0;) {
         at += event(&s, data + at, size - at);
         take(&s);

@@ -26,34 +26,39 @@ struct expected {
 static void every_state_and_event_of_a_child(void **state)
 {
     static const struct expected table[CHILD_STATES][CHILD_EVENTS] = {
-        /* DUE, EXITED, UNWELL, END, LATE */
+        /* DUE, EXITED, UNWELL, END, LATE, DONE */
         [CHILD_NONE] = {STAYS(CHILD_NONE), STAYS(CHILD_NONE), STAYS(CHILD_NONE), STAYS(CHILD_NONE),
-                        STAYS(CHILD_NONE)},
+                        STAYS(CHILD_NONE), STAYS(CHILD_NONE)},
         [CHILD_PAUSED] = {{CHILD_ALIVE, PLAN_START},
                           STAYS(CHILD_PAUSED),
                           STAYS(CHILD_PAUSED),
                           {CHILD_NONE, PLAN_NOTHING},
+                          STAYS(CHILD_PAUSED),
                           STAYS(CHILD_PAUSED)},
         [CHILD_ALIVE] = {STAYS(CHILD_ALIVE),
                          {CHILD_PAUSED, PLAN_NOTHING},
                          {CHILD_SICK, PLAN_KILL},
                          {CHILD_ASKED, PLAN_TERM},
-                         STAYS(CHILD_ALIVE)},
+                         STAYS(CHILD_ALIVE),
+                         {CHILD_NONE, PLAN_NOTHING}},
         [CHILD_SICK] = {STAYS(CHILD_SICK),
                         {CHILD_PAUSED, PLAN_NOTHING},
                         STAYS(CHILD_SICK),
                         {CHILD_KILLED, PLAN_NOTHING},
-                        {CHILD_SICK, PLAN_KILL}},
+                        {CHILD_SICK, PLAN_KILL},
+                        STAYS(CHILD_SICK)},
         [CHILD_ASKED] = {STAYS(CHILD_ASKED),
                          {CHILD_NONE, PLAN_NOTHING},
                          STAYS(CHILD_ASKED),
                          STAYS(CHILD_ASKED),
-                         {CHILD_KILLED, PLAN_KILL}},
+                         {CHILD_KILLED, PLAN_KILL},
+                         STAYS(CHILD_ASKED)},
         [CHILD_KILLED] = {STAYS(CHILD_KILLED),
                           {CHILD_NONE, PLAN_NOTHING},
                           STAYS(CHILD_KILLED),
                           STAYS(CHILD_KILLED),
-                          {CHILD_NONE, PLAN_ABANDON}},
+                          {CHILD_NONE, PLAN_ABANDON},
+                          STAYS(CHILD_KILLED)},
     };
 
     for (int s = 0; s < CHILD_STATES; s++) {
@@ -117,7 +122,7 @@ struct stage {
     char said[4096]; /* words of what was asked for since the last `expect` */
 };
 
-static const char *const whom[] = {"worker", "node"};
+static const char *const whom[] = {"worker", "node", "model"};
 
 static void note(struct stage *s, const struct plan_action *a)
 {
@@ -207,9 +212,17 @@ static void stop(struct stage *s)
 static void begin(struct stage *s, bool node)
 {
     *s = (struct stage){.now = S(1000)};
-    plan_init(&s->plan, S(6), node, s->now);
+    plan_init(&s->plan, S(6), node, false, s->now);
     plan_tick(&s->plan, s->now);
     expect(s, node ? "worker:start node:start" : "worker:start");
+}
+
+static void begin_with_model(struct stage *s)
+{
+    *s = (struct stage){.now = S(1000)};
+    plan_init(&s->plan, S(6), true, true, s->now);
+    plan_tick(&s->plan, s->now);
+    expect(s, "worker:start node:start model:start");
 }
 
 /* ---- serving --------------------------------------------------------------------------------- */
@@ -538,6 +551,88 @@ static void no_node_at_all(void **state)
     expect(&s, "worker:exit=0");
 }
 
+/* ---- the model ------------------------------------------------------------------------------- */
+
+static void who_prepared_the_model_stays_away(void **state)
+{
+    struct stage s;
+
+    begin_with_model(&s);
+    serve(&s, 60, MANNER_ANSWERS, 0);
+    ended(&s, PLAN_MODEL, 0);
+    serve(&s, 2000, MANNER_ANSWERS, 0);
+    expect(&s, "");
+    assert_int_equal(s.plan.phase, PHASE_SERVE);
+    stop(&s);
+    expect(&s, "worker:drain");
+}
+
+static void what_fails_is_tried_again_later(void **state)
+{
+    static const int pauses[] = {30, 60, 120, 240, 480, 600, 600};
+    struct stage s;
+    char words[64];
+
+    begin_with_model(&s);
+    for (size_t i = 0; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
+        serve(&s, 20, MANNER_ANSWERS, 0);
+        ended(&s, PLAN_MODEL, 1);
+        snprintf(words, sizeof(words), "model:pause=%d.0", pauses[i]);
+        expect(&s, words);
+        serve(&s, pauses[i] - 1, MANNER_ANSWERS, 0);
+        expect(&s, "");
+        serve(&s, 1, MANNER_ANSWERS, 0);
+        expect(&s, "model:start");
+    }
+    serve(&s, 600, MANNER_ANSWERS, 0); /* hours of downloading are no short life */
+    ended(&s, PLAN_MODEL, 137);
+    expect(&s, "model:pause=30.0");
+}
+
+/* It is asked at once, killed when it does not listen, and nobody waits for it. */
+static void a_stop_does_not_wait_for_the_model(void **state)
+{
+    struct stage s;
+
+    begin_with_model(&s);
+    serve(&s, 20, MANNER_ANSWERS, 1);
+    stop(&s);
+    expect(&s, "worker:drain model:term");
+    beat(&s, true, MANNER_ANSWERS, 0);
+    ended(&s, PLAN_NODE, 0);
+    ended(&s, PLAN_WORKER, 0);
+    expect(&s, "worker:cut node:term worker:term worker:exit=0");
+    assert_true(plan_due(&s.plan) == UINT64_MAX);
+
+    begin_with_model(&s);
+    serve(&s, 20, MANNER_ANSWERS, 1);
+    stop(&s);
+    pass(&s, 2);
+    expect(&s, "worker:drain model:term model:kill");
+    pass(&s, 0.5);
+    expect(&s, "model:abandon");
+    pass(&s, 4);
+    expect(&s, "worker:cut node:term");
+
+    begin_with_model(&s); /* stopped in a pause: it does not come back */
+    ended(&s, PLAN_MODEL, 1);
+    expect(&s, "model:pause=30.0");
+    stop(&s);
+    pass(&s, 5);
+    expect(&s, "worker:drain");
+}
+
+static void an_unusable_configuration_ends_the_model_too(void **state)
+{
+    struct stage s;
+
+    begin_with_model(&s);
+    ended(&s, PLAN_WORKER, 2);
+    expect(&s, "model:term node:term");
+    ended(&s, PLAN_NODE, 143);
+    expect(&s, "worker:exit=2");
+}
+
 /* ---- anything at any time -------------------------------------------------------------------- */
 
 /* Whatever comes in whatever order: actions never pile up, an exit comes once and after a stop in
@@ -548,9 +643,12 @@ static void chance(unsigned seed)
     unsigned exits = 0;
 
     srandom(seed);
-    begin(&s, seed % 2);
+    if (seed % 3 == 0)
+        begin_with_model(&s);
+    else
+        begin(&s, seed % 2);
     for (int i = 0; i < 400 && exits == 0; i++) {
-        enum plan_child child = random() % 2 ? PLAN_NODE : PLAN_WORKER;
+        enum plan_child child = (enum plan_child)(random() % PLAN_CHILDREN);
         enum child_state before = s.plan.child[child].state;
 
         switch (random() % 5) {
@@ -609,6 +707,13 @@ static void only_records_are_believed(void **state)
     bad = good;
     bad.manner = MANNERS;
     assert_false(beat_read(&bad, sizeof(bad), &out));
+    bad = good;
+    memcpy(bad.asked_model, "org/\033[1m", 8);
+    assert_false(beat_read(&bad, sizeof(bad), &out));
+    memset(bad.asked_model, 'a', sizeof(bad.asked_model));
+    assert_false(beat_read(&bad, sizeof(bad), &out)); /* no end */
+    bad.asked_model[BEAT_MODEL_MAX - 1] = '\0';
+    assert_true(beat_read(&bad, sizeof(bad), &out));
 }
 
 int main(void)
@@ -634,6 +739,10 @@ int main(void)
         cmocka_unit_test(the_node_dies_during_a_stop),
         cmocka_unit_test(a_stop_while_both_are_being_killed),
         cmocka_unit_test(no_node_at_all),
+        cmocka_unit_test(who_prepared_the_model_stays_away),
+        cmocka_unit_test(what_fails_is_tried_again_later),
+        cmocka_unit_test(a_stop_does_not_wait_for_the_model),
+        cmocka_unit_test(an_unusable_configuration_ends_the_model_too),
         cmocka_unit_test(only_records_are_believed),
         cmocka_unit_test(anything_at_any_time),
     };
