@@ -12,6 +12,7 @@
 #include "cli/run_node.h"
 #include "cli/verb.h"
 #include "cli/worker.h"
+#include "container/facts.h"
 #include "container/init.h"
 #include "container/listeners.h"
 #include "container/say.h"
@@ -92,6 +93,16 @@ static void turned(void *listeners, uint64_t now_us)
     listeners_tick(listeners, now_us);
 }
 
+static void add_facts(void *listeners, struct facts *facts)
+{
+    const struct listeners *l = listeners;
+
+    if (l->looked)
+        facts_audited(facts, &l->said);
+    else if (l->unreadable_said)
+        facts->audit = FACTS_AUDIT_UNREADABLE;
+}
+
 static int supervise(struct container *c, size_t borrowed, const struct problems *problems)
 {
     struct init_config cfg = {
@@ -102,6 +113,8 @@ static int supervise(struct container *c, size_t borrowed, const struct problems
         .reaped_ctx = &c->say,
         .turned = turned,
         .turned_ctx = &c->listeners,
+        .facts = add_facts,
+        .facts_ctx = &c->listeners,
     };
     int status;
 

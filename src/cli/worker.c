@@ -8,12 +8,14 @@
 #include "base/log.h"
 #include "cli/client.h"
 #include "container/beat.h"
+#include "container/facts.h"
 #include "container/sandbox.h"
 
 struct worker {
     int link;
     bool draining;
-    uv_poll_t orders;
+    struct facts facts; /* magic 0: PID 1 has not told us yet */
+    uv_poll_t orders;   /* and facts */
     uv_timer_t beats;
 };
 
@@ -67,15 +69,17 @@ static void obey(struct client_run *run, char order)
     send_beat(run);
 }
 
-static void order_came(uv_poll_t *poll, int status, int events)
+static void told(uv_poll_t *poll, int status, int events)
 {
     struct client_run *run = poll->data;
     struct worker *w = run->owner_ctx;
-    char order;
-    ssize_t n = recv(w->link, &order, 1, MSG_DONTWAIT);
+    char data[sizeof(struct facts) + 1]; /* a record that is too long must show */
+    ssize_t n = recv(w->link, data, sizeof(data), MSG_DONTWAIT);
 
     if (n == 1) {
-        obey(run, order);
+        obey(run, data[0]);
+    } else if (n > 1) {
+        facts_read(data, (size_t)n, &w->facts);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         log_warn(run->runtime.log, "the supervisor is gone: stopping");
         runtime_stop(&run->runtime);
@@ -101,7 +105,7 @@ static void starting(struct client_run *run)
     w->beats.data = run;
     w->orders.data = run;
     uv_timer_start(&w->beats, beat_due, BEAT_EVERY_MS, BEAT_EVERY_MS);
-    uv_poll_start(&w->orders, UV_READABLE, order_came);
+    uv_poll_start(&w->orders, UV_READABLE, told);
     send_beat(run);
 }
 

@@ -30,14 +30,22 @@ static void close_from(int first, int last)
         close(fd);
 }
 
-static void close_others(int keep)
+/* Both are above standard error, or not there. */
+static void close_others(int one, int two)
 {
-    if (keep <= STDERR_FILENO) {
-        close_from(STDERR_FILENO + 1, INT_MAX);
-        return;
+    int low = one < two ? one : two;
+    int high = one < two ? two : one;
+    int from = STDERR_FILENO + 1;
+
+    if (low >= from) {
+        close_from(from, low - 1);
+        from = low + 1;
     }
-    close_from(STDERR_FILENO + 1, keep - 1);
-    close_from(keep + 1, INT_MAX);
+    if (high >= from) {
+        close_from(from, high - 1);
+        from = high + 1;
+    }
+    close_from(from, INT_MAX);
 }
 
 static void fresh_signals(void)
@@ -60,7 +68,7 @@ static void set_descriptors(const struct child_surroundings *around)
         dup2(around->output, STDOUT_FILENO);
         dup2(around->output, STDERR_FILENO);
     }
-    close_others(around->link);
+    close_others(around->link, around->keep);
 }
 
 static _Noreturn void become(const struct child_program *program,

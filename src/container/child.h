@@ -16,6 +16,7 @@ struct child_program {
 
 struct child_surroundings {
     int link;   /* stays open in the child, whose main gets it; -1: none */
+    int keep;   /* one more that stays open, and that the program knows of; 0: none */
     int output; /* becomes standard output and error; -1: those of PID 1 */
     /* The signal it gets when its parent ends; 0: none. The kernel forgets it when the child
      * changes its user id: then it is to be set again. */

@@ -17,6 +17,7 @@
 
 #include "container/announce.h"
 #include "container/descend.h"
+#include "container/facts.h"
 #include "container/health.h"
 #include "container/model_link.h"
 #include "container/plan.h"
@@ -50,7 +51,11 @@ struct init {
     struct child_program model_program;
     pid_t sweeper; /* 0: none */
     uint64_t sweep_until_us;
-    int node_status; /* held back while it sweeps */
+    int node_status;                   /* held back while it sweeps */
+    enum facts_why why[PLAN_CHILDREN]; /* why this one is going to end, as far as we know */
+    struct facts facts;
+    struct facts told; /* what this worker was told last */
+    uint64_t told_us;
     bool over;
     int status;
     char mark[48];
@@ -91,7 +96,8 @@ static pid_t start_node(struct init *in)
 
 static pid_t start_worker(struct init *in)
 {
-    struct child_surroundings around = {.output = in->cfg->output, .when_gone = SIGKILL};
+    struct child_surroundings around = {
+        .keep = in->cfg->worker_keeps, .output = in->cfg->output, .when_gone = SIGKILL};
     int ends[2];
     pid_t pid;
 
@@ -105,6 +111,7 @@ static pid_t start_worker(struct init *in)
     else
         in->link = ends[0];
     in->bad_record_said = false;
+    in->told_us = 0;
     return pid;
 }
 
@@ -117,17 +124,32 @@ static pid_t start_child(struct init *in, enum plan_child child)
     return model_link_start(&in->model, &in->model_program, in->cfg->output);
 }
 
+/* Only while it is wanted: the end of a child in a stop is no news, nor is a model that is there.
+ */
+static void note_end(struct init *in, enum plan_child child, enum facts_why why, int wait_status)
+{
+    const struct facts_restart r = {.at_s = (int64_t)time(NULL),
+                                    .wait_status = wait_status,
+                                    .child = (uint8_t)child,
+                                    .why = (uint8_t)why};
+
+    if (in->plan.phase == PHASE_SERVE && (child != PLAN_MODEL || wait_status != 0))
+        facts_restarted(&in->facts, &r);
+}
+
 static void start(struct init *in, enum plan_child child)
 {
     pid_t pid = start_child(in, child);
 
     in->kills[child] = 0;
+    in->why[child] = FACTS_WHY_ENDED;
     if (pid > 0) {
         in->pid[child] = pid;
         log_info(in->cfg->log, "%s started, process %d", announce_name(child), (int)pid);
         return;
     }
     log_error(in->cfg->log, "%s cannot be started: %s", announce_name(child), strerror(errno));
+    note_end(in, child, FACTS_WHY_NOT_STARTED, W_EXITCODE(1, 0));
     plan_exited(&in->plan, child, 1, now_us());
 }
 
@@ -195,6 +217,11 @@ static void act(struct init *in, const struct plan_action *a)
     case PLAN_EXIT:
         leave(in, a->status);
         break;
+    case PLAN_SAY_NO_BEAT:
+    case PLAN_SAY_GIVEN_UP:
+        in->why[a->child] = a->what == PLAN_SAY_NO_BEAT ? FACTS_WHY_NO_BEAT : FACTS_WHY_SILENT;
+        announce(in->cfg->log, a);
+        break;
     default:
         announce(in->cfg->log, a);
         break;
@@ -257,6 +284,7 @@ static void child_ended(struct init *in, enum plan_child child, int wait_status)
     char fate[64];
 
     in->pid[child] = 0;
+    note_end(in, child, in->why[child], wait_status);
     child_fate(wait_status, fate, sizeof(fate));
     if (child == PLAN_MODEL)
         model_link_ended(&in->model, in->cfg->log);
@@ -353,6 +381,29 @@ static void answer_health(struct init *in)
         health_answer(&in->door, &now);
 }
 
+/* A worker that does not read now gets the next one. */
+static void tell_facts(struct init *in)
+{
+    const struct plan *p = &in->plan;
+    struct facts *f = &in->facts;
+
+    f->phase = (uint8_t)p->phase;
+    f->model = in->model.last;
+    for (int i = 0; i < PLAN_CHILDREN; i++)
+        f->child[i] = (struct facts_child){.since_us = p->child[i].started_us,
+                                           .starts = p->child[i].starts,
+                                           .state = (uint8_t)p->child[i].state};
+    if (in->cfg->facts != NULL)
+        in->cfg->facts(in->cfg->facts_ctx, f);
+    if (in->link < 0 || (in->told_us != 0 && now_us() - in->told_us < FACTS_EVERY_US &&
+                         memcmp(f, &in->told, sizeof(*f)) == 0))
+        return;
+    if (send(in->link, f, sizeof(*f), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(*f))
+        return;
+    in->told = *f;
+    in->told_us = now_us();
+}
+
 static int patience(const struct init *in)
 {
     uint64_t due = plan_due(&in->plan);
@@ -380,6 +431,7 @@ static void turn(struct init *in)
     act_all(in);
     if (in->cfg->turned)
         in->cfg->turned(in->cfg->turned_ctx, now_us());
+    tell_facts(in);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -435,6 +487,8 @@ int init_run(const struct init_config *cfg)
     if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         log_warn(cfg->log, "orphans cannot be reaped here: %s", strerror(errno));
     make_mark(&in);
+    in.facts.magic = FACTS_MAGIC;
+    in.facts.started_s = (int64_t)time(NULL);
     health_open(&in.door, cfg->directory, cfg->log);
     plan_init(&in.plan, (uint64_t)cfg->grace_s * 1000000, cfg->node.main != NULL,
               cfg->model.main != NULL, now_us());

@@ -12,8 +12,11 @@
 #include "container/child.h"
 #include "container/model_beat.h"
 
+struct facts;
+
 struct init_config {
     struct child_program worker;
+    int worker_keeps; /* a descriptor that every worker inherits; 0 or -1: none */
     /* Runs below the shim (shim.h), which ends every process it left behind. A NULL main: there is
      * none, and the worker serves alone. */
     struct child_program node;
@@ -31,6 +34,10 @@ struct init_config {
     /* Called at least once a second. Must not wait. May be NULL. */
     void (*turned)(void *ctx, uint64_t now_us);
     void *turned_ctx;
+    /* Adds to the facts for the worker (facts.h) what is not of this loop's own: listeners, the
+     * model. Called after `turned`. Must not wait. May be NULL. */
+    void (*facts)(void *ctx, struct facts *facts);
+    void *facts_ctx;
 };
 
 /* Keeps signals for init_run: a stop that is asked for meanwhile is not lost. To be called first of

@@ -25,9 +25,10 @@ void listeners_tick(struct listeners *l, uint64_t now_us)
     if (now_us < l->next_us)
         return;
     l->next_us = now_us + LISTENERS_EVERY_US;
-    if (audit_read(&now, l->proc, l->expected, l->n_expected) == 0)
+    if (audit_read(&now, l->proc, l->expected, l->n_expected) == 0) {
+        l->looked = true;
         say(l, &now);
-    else if (!l->unreadable_said) {
+    } else if (!l->unreadable_said) {
         log_warn(l->log,
                  "%s/net/tcp cannot be read: nobody looks for listeners that strangers "
                  "could reach",

@@ -18,6 +18,7 @@ struct listeners {
     /* the caller leaves these zero */
     struct audit said;
     uint64_t next_us;
+    bool looked; /* once at least, and `said` is what was found */
     bool unreadable_said;
 };
 

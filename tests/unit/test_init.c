@@ -14,10 +14,21 @@
 #include <cmocka.h>
 
 #include "container/beat.h"
+#include "container/facts.h"
 #include "container/init.h"
 #include "container/sandbox.h"
 
 enum { ENOUGH = 30 }; /* seconds: only against hanging */
+
+struct run {
+    int (*worker)(void *ctx, int link);
+    int (*node)(void *ctx, int link);
+    int grace_s;
+    bool early; /* stopped before anybody runs; otherwise by the node, or else by the worker */
+    int status; /* other than 0: it ends unasked */
+    int log;    /* a descriptor; 0: none */
+    int kept;   /* the same, for the worker */
+};
 
 /* ---- children -------------------------------------------------------------------------------- */
 
@@ -47,16 +58,38 @@ static int for_ever(void)
 /* Sends records until it is told otherwise, and leaves when it is asked to. */
 static int good(void *ctx, int link)
 {
+    char told[sizeof(struct facts) + 1];
     bool draining = false;
-    char order;
 
     all_set(ctx);
     while (usleep(10000) == 0) {
         send_beat(link, draining, 0);
-        if (recv(link, &order, 1, MSG_DONTWAIT) == 1)
-            draining = order == ORDER_DRAIN || draining;
+        if (recv(link, told, sizeof(told), MSG_DONTWAIT) == 1)
+            draining = told[0] == ORDER_DRAIN || draining;
     }
     return 0;
+}
+
+enum { SHORT_LIFE = 3 /* an exit status */ };
+
+/* Ends at once when it is the first; the next one passes on what it is told of that, by the
+ * descriptor that is kept for it, and is done. */
+static int heir(void *ctx, int link)
+{
+    const struct run *run = ctx;
+    char told[sizeof(struct facts) + 1];
+    struct facts f = {0};
+
+    fcntl(link, F_SETFL, 0);
+    send_beat(link, false, 0);
+    while (!facts_read(told, (size_t)recv(link, told, sizeof(told), 0), &f))
+        ;
+    if (f.child[PLAN_WORKER].starts == 1)
+        return SHORT_LIFE;
+    if (write(run->kept, &f, sizeof(f)) == (ssize_t)sizeof(f))
+        all_set(ctx);
+    signal(SIGTERM, SIG_IGN);
+    return good(NULL, link);
 }
 
 static int stubborn(void *ctx, int link)
@@ -143,18 +176,10 @@ static int dynasty(void *ctx, int link)
 
 /* ---- the loop in a process of its own -------------------------------------------------------- */
 
-struct run {
-    int (*worker)(void *ctx, int link);
-    int (*node)(void *ctx, int link);
-    int grace_s;
-    bool early; /* stopped before anybody runs; otherwise by the node, or else by the worker */
-    int status; /* other than 0: it ends unasked */
-    int log;    /* a descriptor; 0: none */
-};
-
 static int supervise(struct run *run, const char *directory)
 {
     const struct init_config cfg = {
+        .worker_keeps = run->kept,
         .worker = {.name = "worker", .main = run->worker, .ctx = run->node ? NULL : run},
         .node = {.name = "node", .main = run->node, .ctx = run->status == 0 ? run : NULL},
         .grace_s = run->grace_s,
@@ -231,11 +256,34 @@ static void a_trapped_worker_is_explained(void **state)
     close(ends[1]);
 }
 
+static void a_worker_hears_of_the_one_before(void **state)
+{
+    int ends[2];
+    struct run run = {.worker = heir};
+    struct facts f;
+
+    assert_int_equal(pipe(ends), 0);
+    run.kept = ends[1];
+    check(&run);
+    assert_int_equal(read(ends[0], &f, sizeof(f)), sizeof(f));
+    assert_int_equal(f.child[PLAN_WORKER].starts, 2);
+    assert_int_equal(f.child[PLAN_WORKER].state, CHILD_ALIVE);
+    assert_int_equal(f.child[PLAN_NODE].state, CHILD_NONE);
+    assert_int_equal(f.n_restarts, 1);
+    assert_int_equal(f.restarts[0].child, PLAN_WORKER);
+    assert_int_equal(f.restarts[0].why, FACTS_WHY_ENDED);
+    assert_int_equal(WEXITSTATUS(f.restarts[0].wait_status), SHORT_LIFE);
+    assert_in_range(f.restarts[0].at_s, f.started_s, f.started_s + ENOUGH);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stops_with_children_of_all_kinds),
         cmocka_unit_test(a_trapped_worker_is_explained),
+        cmocka_unit_test(a_worker_hears_of_the_one_before),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
