@@ -196,7 +196,7 @@ static void watch(struct demo *d)
 static void release(struct demo *d)
 {
     demo_talk_release(d);
-    demo_http_free(d->http);
+    http_client_free(d->http);
     latency_free(d->latency);
     stage_free(d->stage);
     uv_close((uv_handle_t *)&d->deadline, NULL);

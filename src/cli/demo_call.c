@@ -131,17 +131,18 @@ static void answered(void *ctx, unsigned status)
     d->reached = d->call == NULL;
 }
 
-static void failed(void *ctx, const char *why)
+static void failed(void *ctx, enum reason why, const char *text)
 {
-    demo_doubt(ctx, "%s", why);
+    demo_doubt(ctx, "%s", text);
 }
 
 static bool make_call(struct demo *d, const struct call *c)
 {
-    static const struct demo_http_events events = {
+    static const struct http_client_events events = {
         .body = arrives, .done = answered, .failed = failed};
     struct demo_report *r = &d->report;
     struct demo_call *out = &r->calls[r->n_calls];
+    struct http_client_target at = {.host = "127.0.0.1"};
 
     d->reached = d->answered = false;
     d->answer_len = 0;
@@ -151,11 +152,12 @@ static bool make_call(struct demo *d, const struct call *c)
     out->path = c->path;
     out->port = c->on == DEMO_POC ? r->poc_port : r->inference_port;
     out->refused = c->code != NULL;
-    d->http = demo_http_new(d->net, out->port, &events, d);
-    demo_http_send(d->http, request_of(c));
+    at.port = out->port;
+    d->http = http_client_new(d->net, &at, &events, d);
+    http_client_send(d->http, request_of(c));
     if (!demo_wait(d))
         return false;
-    demo_http_free(d->http);
+    http_client_free(d->http);
     d->http = NULL;
     if (out->status != c->status || (c->code != NULL && strcmp(out->code, c->code) != 0))
         demo_fail(d, CHILD_CLIENT, "%s %s was answered with %u %s", c->method, c->path, out->status,

@@ -8,10 +8,10 @@
 #define CLI_DEMO_INTERNAL_H
 
 #include "cli/demo_chat.h"
-#include "cli/demo_http.h"
 #include "cli/demo_latency.h"
 #include "cli/demo_report.h"
 #include "cli/demo_stage.h"
+#include "net/http_client.h"
 #include "net/net.h"
 
 enum {
@@ -22,7 +22,7 @@ enum {
 /* One of the two streamed completions. */
 struct demo_talk {
     struct demo *demo;
-    struct demo_http *http;
+    struct http_client *http;
     struct chat chat;
     uint64_t asked_us;
     bool over;
@@ -42,7 +42,7 @@ struct demo {
     struct stage *stage;
     struct demo_talk through;
     struct demo_talk direct;
-    struct demo_http *http; /* of the step that asks one thing at a time */
+    struct http_client *http; /* of the step that asks one thing at a time */
     struct latency *latency;
     char answer[DEMO_ANSWER_MAX];
     size_t answer_len;

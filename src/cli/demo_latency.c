@@ -22,7 +22,7 @@ struct latency {
     const char *path; /* the caller's; static in practice */
     void (*done)(void *ctx, const struct latency_result *r, const char *why);
     void *ctx;
-    struct demo_http *http[WAYS];
+    struct http_client *http[WAYS];
     unsigned n; /* requests answered so far */
     uint64_t began_us;
     uint64_t asked_us;
@@ -38,7 +38,7 @@ static enum way way_of(unsigned n)
 static void ask_next(struct latency *l)
 {
     l->asked_us = net_now_us();
-    demo_http_ask(l->http[way_of(l->n)], l->path, NULL);
+    http_client_ask(l->http[way_of(l->n)], &(struct http_ask){.path = l->path});
 }
 
 static int by_value(const void *a, const void *b)
@@ -61,7 +61,7 @@ static void finish(struct latency *l, unsigned rounds)
         .rounds = rounds,
         .direct_us = median(l->took_us[WAY_DIRECT], rounds),
         .tunnel_us = median(l->took_us[WAY_TUNNEL], rounds),
-        .tunnel = demo_http_traffic(l->http[WAY_TUNNEL]),
+        .tunnel = http_client_traffic(l->http[WAY_TUNNEL]),
     };
 
     l->done(l->ctx, &r, NULL);
@@ -97,26 +97,28 @@ static void answered(void *ctx, unsigned status)
         ask_next(l);
 }
 
-static void failed(void *ctx, const char *why)
+static void failed(void *ctx, enum reason why, const char *text)
 {
     struct latency *l = ctx;
 
-    l->done(l->ctx, NULL, why);
+    l->done(l->ctx, NULL, text);
 }
 
 struct latency *
 latency_start(struct net *n, uint16_t direct_port, uint16_t tunnel_port, const char *path,
               void (*done)(void *ctx, const struct latency_result *r, const char *why), void *ctx)
 {
-    static const struct demo_http_events events = {
+    const struct http_client_target direct = {.host = "127.0.0.1", .port = direct_port};
+    const struct http_client_target tunnel = {.host = "127.0.0.1", .port = tunnel_port};
+    static const struct http_client_events events = {
         .body = ignore_body, .done = answered, .failed = failed};
     struct latency *l = mem_zalloc(sizeof(*l));
 
     l->path = path;
     l->done = done;
     l->ctx = ctx;
-    l->http[WAY_DIRECT] = demo_http_new(n, direct_port, &events, l);
-    l->http[WAY_TUNNEL] = demo_http_new(n, tunnel_port, &events, l);
+    l->http[WAY_DIRECT] = http_client_new(n, &direct, &events, l);
+    l->http[WAY_TUNNEL] = http_client_new(n, &tunnel, &events, l);
     ask_next(l);
     return l;
 }
@@ -125,7 +127,7 @@ void latency_free(struct latency *l)
 {
     if (l == NULL)
         return;
-    demo_http_free(l->http[WAY_DIRECT]);
-    demo_http_free(l->http[WAY_TUNNEL]);
+    http_client_free(l->http[WAY_DIRECT]);
+    http_client_free(l->http[WAY_TUNNEL]);
     mem_free(l);
 }

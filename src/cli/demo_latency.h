@@ -3,7 +3,7 @@
 #ifndef CLI_DEMO_LATENCY_H
 #define CLI_DEMO_LATENCY_H
 
-#include "cli/demo_http.h"
+#include "net/http_client.h"
 
 struct latency;
 
@@ -11,7 +11,7 @@ struct latency_result {
     unsigned rounds;
     double direct_us; /* medians */
     double tunnel_us;
-    struct demo_http_traffic tunnel; /* bytes at the port of the tunnel */
+    struct http_client_traffic tunnel; /* bytes at the port of the tunnel */
 };
 
 /* Calls `done` once, unless latency_free comes first: with a result, or with NULL and why. Both

@@ -38,7 +38,7 @@ static void stream_arrives(void *ctx, const char *data, size_t len)
 {
     struct demo_talk *t = ctx;
 
-    chat_feed(&t->chat, data, len, net_now_us(), demo_http_reads(t->http));
+    chat_feed(&t->chat, data, len, net_now_us(), http_client_reads(t->http));
 }
 
 static void stream_ended(void *ctx, unsigned status)
@@ -59,24 +59,25 @@ static void stream_ended(void *ctx, unsigned status)
         d->reached = d->through.over && d->direct.over;
 }
 
-static void talk_failed(void *ctx, const char *why)
+static void talk_failed(void *ctx, enum reason why, const char *text)
 {
     struct demo_talk *t = ctx;
 
-    demo_doubt(t->demo, "%s", why);
+    demo_doubt(t->demo, "%s", text);
 }
 
 static void begin_talk(struct demo *d, struct demo_talk *t, uint16_t port,
                        void (*token)(void *ctx, const char *text))
 {
-    static const struct demo_http_events events = {
+    const struct http_client_target at = {.host = "127.0.0.1", .port = port};
+    static const struct http_client_events events = {
         .body = stream_arrives, .done = stream_ended, .failed = talk_failed};
 
     t->demo = d;
     chat_init(&t->chat, token, d);
     t->asked_us = net_now_us();
-    t->http = demo_http_new(d->net, port, &events, t);
-    demo_http_ask(t->http, chat_path, stream_request);
+    t->http = http_client_new(d->net, &at, &events, t);
+    http_client_ask(t->http, &(struct http_ask){.path = chat_path, .json = stream_request});
 }
 
 static struct demo_stream seen(const struct demo_talk *t)
@@ -92,14 +93,14 @@ static struct demo_stream seen(const struct demo_talk *t)
 
 void demo_talk_release(struct demo *d)
 {
-    demo_http_free(d->through.http);
-    demo_http_free(d->direct.http);
+    http_client_free(d->through.http);
+    http_client_free(d->direct.http);
     d->through.http = d->direct.http = NULL;
 }
 
-static void count_bytes(struct demo *d, const struct demo_http *h)
+static void count_bytes(struct demo *d, const struct http_client *h)
 {
-    struct demo_http_traffic t = demo_http_traffic(h);
+    struct http_client_traffic t = http_client_traffic(h);
 
     d->report.bytes_sent += t.sent;
     d->report.bytes_received += t.received;
@@ -150,26 +151,27 @@ static void whole_ended(void *ctx, unsigned status)
         d->reached = true;
 }
 
-static void whole_failed(void *ctx, const char *why)
+static void whole_failed(void *ctx, enum reason why, const char *text)
 {
-    demo_doubt(ctx, "%s", why);
+    demo_doubt(ctx, "%s", text);
 }
 
 /* Through the other port: inference is served on both. */
 bool demo_whole(struct demo *d)
 {
-    static const struct demo_http_events events = {
+    const struct http_client_target at = {.host = "127.0.0.1", .port = d->report.poc_port};
+    static const struct http_client_events events = {
         .body = whole_arrives, .done = whole_ended, .failed = whole_failed};
     char *text;
 
     demo_begin(d, "asking for a completion that is not streamed", CHILD_CLIENT);
     d->asked_us = net_now_us();
-    d->http = demo_http_new(d->net, d->report.poc_port, &events, d);
-    demo_http_ask(d->http, chat_path, whole_request);
+    d->http = http_client_new(d->net, &at, &events, d);
+    http_client_ask(d->http, &(struct http_ask){.path = chat_path, .json = whole_request});
     if (!demo_wait(d))
         return false;
     count_bytes(d, d->http);
-    demo_http_free(d->http);
+    http_client_free(d->http);
     d->http = NULL;
     text = chat_whole(d->answer, d->answer_len, &d->report.whole.tokens);
     if (text == NULL)
