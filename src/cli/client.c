@@ -129,7 +129,7 @@ static void serve(struct client_run *run)
     struct runtime *r = &run->runtime;
     char error[300];
 
-    run->client = client_new(r->net, &run->cfg, &events, run, error, sizeof(error));
+    run->client = client_new(r->net, &run->cfg, 0, &events, run, error, sizeof(error));
     if (run->client == NULL) {
         log_error(r->log, "%s", error);
         run->status = 2;

@@ -37,7 +37,7 @@ static void send_beat(struct client_run *run)
     client_status(run->client, &tunnel);
     const struct beat beat = {
         .magic = BEAT_MAGIC,
-        .registered = tunnel.ready,
+        .registered = client_ready(run->client),
         .manner = (uint8_t)gateway_node_manner(gateway),
         .draining = w->draining,
         .exchanges = (uint32_t)n.exchanges_now,

@@ -28,27 +28,71 @@ struct client_events {
     void (*shed)(void *ctx);
 };
 
+enum client_state {
+    CLIENT_IDLE = 0,        /* not started, stopped, or given up */
+    CLIENT_WAITING = 1,     /* for the next try */
+    CLIENT_DIALLING = 2,    /* name, TCP and TLS */
+    CLIENT_LOGGING_IN = 3,  /* connected; the login is not answered */
+    CLIENT_REGISTERING = 4, /* logged in; not every proxy is confirmed */
+    CLIENT_REGISTERED = 5,
+    CLIENT_STATES
+};
+
+/* A static word: "idle", "waiting", "dialling", "logging-in", "registering", "registered";
+ * "unknown" for values outside the enum. */
+const char *client_state_name(enum client_state state);
+
+enum { CLIENT_SENTENCE = 512 };
+
+/* All times are monotonic microseconds (net_now_us). */
 struct client_status {
-    bool ready;
-    bool logged_in;
-    uint64_t sessions;      /* logins that succeeded */
-    uint64_t round_trip_us; /* of the mux; 0: not measured */
-    uint64_t streams;       /* relays alive */
-    uint64_t bytes_in;      /* users to services */
+    const char *host; /* as configured; lives as long as the configuration */
+    uint16_t port;
+    enum client_state state;
+    uint64_t since_us;    /* the state's beginning */
+    uint64_t next_try_us; /* when it is due; 0: none is planned */
+    struct {
+        enum reason why; /* REASON_NONE: nothing has ended yet */
+        uint64_t at_us;
+        char text[CLIENT_SENTENCE]; /* as in the log, with the remedy; escaped already */
+    } last_end;                     /* of a session or of a try to get one */
+    uint64_t sessions;              /* logins that succeeded */
+    uint64_t round_trip_us;         /* of the mux; 0: not measured */
+    uint64_t streams;               /* users served now */
+    uint64_t users;                 /* all that came */
+    uint64_t bytes_in;              /* users to services */
     uint64_t bytes_out;
-    struct reason_counts relays_ended;
+    struct reason_counts relays_ended; /* of users joined to a proxy's local service */
     struct reason_counts sessions_ended;
 };
 
-/* `cfg`, `events` must outlive the client. NULL when the configuration cannot be used, with one
- * sentence in `error`. */
-struct client *client_new(struct net *n, const struct client_config *cfg,
+enum client_proxy_state {
+    CLIENT_PROXY_WAITING = 0, /* not asked for, asked for, or taken back with its unit */
+    CLIENT_PROXY_CONFIRMED = 1,
+    CLIENT_PROXY_REFUSED = 2, /* by the last answer; it is asked for again */
+};
+
+struct client_proxy_status {
+    enum client_proxy_state state;
+    uint16_t remote_port; /* 0: the server picks one and has not said which */
+    const char *error;    /* the server's words, escaped; "" unless refused. Until the next turn */
+};
+
+/* A client of the configuration's `server`-th server. With more than one server its log lines have
+ * the tag frpc-1, frpc-2 ..., and the run_id of each but the first is kept in a file of its own
+ * (run_id_file with -2, -3 ... behind it). `cfg`, `events` must outlive the client. NULL when the
+ * configuration cannot be used, with one sentence in `error`. */
+struct client *client_new(struct net *n, const struct client_config *cfg, size_t server,
                           const struct client_events *events, void *ctx, char *error, size_t size);
 void client_start(struct client *c);
 /* Leaves in order: proxies taken back, sessions closed. Then client_free, after the loop ran dry.
  */
 void client_stop(struct client *c);
+/* Every proxy is confirmed. */
+bool client_ready(const struct client *c);
 void client_status(const struct client *c, struct client_status *out);
+/* Of the configuration's i-th proxy. */
+void client_proxy_status(const struct client *c, size_t i, struct client_proxy_status *out);
 void client_free(struct client *c);
 
 #endif

@@ -443,6 +443,11 @@ bool client_session_ready(const struct client_session *s)
     return client_session_logged_in(s) && registration_complete(&s->proxies);
 }
 
+bool client_session_confirmed(const struct client_session *s, size_t i)
+{
+    return client_session_logged_in(s) && registration_confirmed(&s->proxies, i);
+}
+
 void client_session_leave(struct client_session *s)
 {
     if (!s->logged_in || s->ended)

@@ -49,6 +49,8 @@ void client_session_start(struct client_session *s, uint64_t now_us, int64_t wal
 void client_session_tick(struct client_session *s, uint64_t now_us, int64_t wall_s);
 /* True when the server has confirmed every proxy. */
 bool client_session_ready(const struct client_session *s);
+/* ... this one, by its index in the configuration. */
+bool client_session_confirmed(const struct client_session *s, size_t i);
 bool client_session_logged_in(const struct client_session *s);
 /* Takes the proxies back (CloseProxy), for a stop in order. */
 void client_session_leave(struct client_session *s);

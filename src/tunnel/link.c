@@ -22,9 +22,9 @@ struct link {
     char *user; /* for the log */
 };
 
-void links_init(struct links *l, struct net *n)
+void links_init(struct links *l, struct net *n, struct log *log)
 {
-    *l = (struct links){.net = n};
+    *l = (struct links){.net = n, .log = log};
     list_init(&l->all);
 }
 
@@ -41,12 +41,8 @@ static void link_over(struct link *k, enum reason why)
     struct links *l = k->links;
 
     l->ended.of[why]++;
-    l->count--;
-    l->bytes_in += k->relay.work.received;
-    l->bytes_out += k->relay.user.received;
-    log_debug(net_log(l->net), "%s: user %s over: %s, %" PRIu64 " bytes in, %" PRIu64 " out",
-              k->proxy->name, k->user, reason_name(why), k->relay.work.received,
-              k->relay.user.received);
+    log_debug(l->log, "%s: user %s over: %s, %" PRIu64 " bytes in, %" PRIu64 " out", k->proxy->name,
+              k->user, reason_name(why), k->relay.work.received, k->relay.user.received);
     list_remove(&k->node);
     net_soon(l->net, &k->free_task);
 }
@@ -62,8 +58,7 @@ static void local_refused(struct link *k, enum reason why, const char *text)
     uint64_t held;
 
     if (log_gate(&l->refused_gate, net_now_us(), &held))
-        log_warn(net_log(l->net),
-                 "%s: the local service %s:%u cannot be reached (%s); user %s was closed%s",
+        log_warn(l->log, "%s: the local service %s:%u cannot be reached (%s); user %s was closed%s",
                  k->proxy->name, k->proxy->local_ip, k->proxy->local_port, text, k->user,
                  held ? "; more such lines were held back" : "");
     stream_reset(k->work);
@@ -99,7 +94,6 @@ void link_start(struct links *l, const struct proxy_config *p, struct stream *wo
     k->user = mem_strdup(user);
     net_task_init(&k->free_task, free_link);
     list_push(&l->all, &k->node);
-    l->count++;
     k->dial = dial_start(l->net, &to, dialled, k);
 }
 
@@ -153,23 +147,11 @@ void links_shed(struct links *l)
         size_t held = held_by(k);
 
         excess -= held < excess ? held : excess;
-        log_warn(net_log(l->net),
+        log_warn(l->log,
                  "%s: user %s is reset: %zu bytes wait for a slow reader and the memory limit is "
                  "reached (MEMORY_LIMIT)",
                  k->proxy->name, k->user, held);
         end_link(k, REASON_MEMORY);
-    }
-}
-
-void links_totals(const struct links *l, uint64_t *bytes_in, uint64_t *bytes_out)
-{
-    *bytes_in = l->bytes_in;
-    *bytes_out = l->bytes_out;
-    LIST_FOREACH (it, &l->all) {
-        const struct link *k = LIST_ENTRY(it, struct link, node);
-
-        *bytes_in += k->relay.work.received;
-        *bytes_out += k->relay.user.received;
     }
 }
 

@@ -174,10 +174,15 @@ size_t registration_answered(struct registration *r, const struct msg_new_proxy_
     return r->cfg->n_proxies;
 }
 
+bool registration_confirmed(const struct registration *r, size_t i)
+{
+    return r->proxies[i].state == PROXY_CONFIRMED;
+}
+
 bool registration_complete(const struct registration *r)
 {
     for (size_t i = 0; i < r->cfg->n_proxies; i++)
-        if (r->proxies[i].state != PROXY_CONFIRMED)
+        if (!registration_confirmed(r, i))
             return false;
     return true;
 }

@@ -31,6 +31,8 @@ size_t registration_answered(struct registration *r, const struct msg_new_proxy_
 void registration_withdraw(struct registration *r);
 /* The server has confirmed every proxy. */
 bool registration_complete(const struct registration *r);
+/* ... this one. */
+bool registration_confirmed(const struct registration *r, size_t i);
 /* The proxy that a user arrived for, or n_proxies: unknown, or taken back by us. One whose
  * confirmation is still on its way counts: the server listens before it answers. */
 size_t registration_of_user(const struct registration *r, const char *wire_name);

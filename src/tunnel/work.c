@@ -10,7 +10,8 @@ enum { CIPHER_STEP = 16 * 1024 };
 struct work {
     struct stream stream;
     struct net *net;
-    struct mux_stream *mux; /* NULL once let go or gone */
+    struct mux_stream *mux;     /* NULL once let go or gone */
+    struct work_counts *counts; /* NULL with `mux`, and when nobody counts */
     struct cipher *read_cipher;
     struct cipher *write_cipher;
     struct bytes waiting; /* received before work_open */
@@ -36,9 +37,17 @@ static void free_task(struct net_task *t)
     mem_free(w);
 }
 
-static void let_go(struct work *w)
+static void without_mux(struct work *w)
 {
     w->mux = NULL;
+    if (w->counts != NULL)
+        w->counts->now--;
+    w->counts = NULL;
+}
+
+static void let_go(struct work *w)
+{
+    without_mux(w);
     w->stream.on = NULL;
     net_soon(w->net, &w->task);
 }
@@ -53,6 +62,8 @@ static void tell(struct work *w, enum stream_event event, const uint8_t *data, s
 
 static void deliver(struct work *w, const uint8_t *data, size_t len)
 {
+    if (w->counts != NULL)
+        w->counts->bytes_in += len;
     if (w->stream.on != NULL)
         tell(w, STREAM_DATA, data, len);
     else if (w->mux != NULL)
@@ -104,6 +115,8 @@ static void mux_sent(void *ctx, struct mux_stream *s, size_t len)
     size_t iv = len < w->iv_unsent ? len : w->iv_unsent;
 
     w->iv_unsent -= (unsigned)iv;
+    if (w->counts != NULL)
+        w->counts->bytes_out += len - iv;
     if (len > iv)
         tell(w, STREAM_SENT, NULL, len - iv);
 }
@@ -122,7 +135,7 @@ static void mux_gone(void *ctx, struct mux_stream *s, enum reason why)
 {
     struct work *w = ctx;
 
-    w->mux = NULL;
+    without_mux(w);
     w->stream.why = why;
     tell(w, STREAM_CLOSED, NULL, 0);
     if (w->stream.on != NULL)
@@ -237,6 +250,11 @@ struct stream *work_new(struct mux_stream *s, const struct work_options *o)
     w->net = o->net;
     w->mux = s;
     w->exact_ends = o->exact_ends;
+    w->counts = o->counts;
+    if (w->counts != NULL) {
+        w->counts->now++;
+        w->counts->all++;
+    }
     net_task_init(&w->task, free_task);
     mux_attach(s, &work_events, w);
     if (set_ciphers(w, o))

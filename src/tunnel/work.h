@@ -9,6 +9,14 @@
 #include "proto/cipher.h"
 #include "tunnel/control.h"
 
+/* What work connections add up to. */
+struct work_counts {
+    uint64_t now; /* alive */
+    uint64_t all;
+    uint64_t bytes_in; /* from the peer's end, where the user is */
+    uint64_t bytes_out;
+};
+
 struct work_options {
     struct net *net;
     const uint8_t *key;              /* CIPHER_KEY_LEN bytes, used during work_new; NULL: clear */
@@ -16,6 +24,8 @@ struct work_options {
     /* The peer understands resets and half-closes. Stock frp takes every end for the whole
      * connection's, and loses unread bytes on a reset: towards it we end with FIN. */
     bool exact_ends;
+    /* Counts here until its mux stream has gone. May be NULL. */
+    struct work_counts *counts;
 };
 
 /* Takes the mux stream over (it is attached at once). Until work_open nothing is delivered: bytes
