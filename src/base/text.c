@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <string.h>
+
 bool text_uint(const char *text, size_t len, uint64_t max, uint64_t *out)
 {
     uint64_t value = 0;
@@ -53,4 +55,87 @@ bool text_equal_secret(const char *a, size_t a_len, const char *b, size_t b_len)
     for (size_t i = 0; i < len; i++)
         difference |= (unsigned)(unsigned char)a[i] ^ (unsigned)(unsigned char)b[i];
     return difference == 0;
+}
+
+size_t text_utf8_len(const uint8_t *p, size_t len)
+{
+    size_t need;
+    uint8_t low = 0x80, high = 0xbf;
+
+    if (len == 0)
+        return 0;
+    if (p[0] < 0x80)
+        return 1;
+    if (p[0] < 0xc2 || p[0] > 0xf4)
+        return 0;
+    need = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    /* RFC 3629 §4: the second byte's range is what excludes overlong forms, surrogates and code
+     * points above U+10FFFF. */
+    if (p[0] == 0xe0)
+        low = 0xa0;
+    else if (p[0] == 0xed)
+        high = 0x9f;
+    else if (p[0] == 0xf0)
+        low = 0x90;
+    else if (p[0] == 0xf4)
+        high = 0x8f;
+    if (len < need || p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < need; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return need;
+}
+
+/* What stands for a byte that JSON does not let stand for itself; returns the length. */
+static size_t json_escape(char out[TEXT_JSON_UNIT_MAX], unsigned char c)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (c >= 0x80) {
+        memcpy(out, "\\ufffd", 6);
+        return 6;
+    }
+    out[0] = '\\';
+    if (c == '"' || c == '\\') {
+        out[1] = (char)c;
+        return 2;
+    }
+    memcpy(out + 1, "u00", 3);
+    out[4] = digits[c >> 4];
+    out[5] = digits[c & 15];
+    return 6;
+}
+
+static bool json_plain(char c)
+{
+    return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
+size_t text_put_json(char *out, size_t size, const char *text, size_t len)
+{
+    size_t used = 0;
+
+    while (len > 0) {
+        char escape[TEXT_JSON_UNIT_MAX];
+        const char *unit = text;
+        size_t took = 1;
+        size_t n = 1;
+
+        if (!json_plain(*text)) {
+            n = took = text_utf8_len((const uint8_t *)text, len);
+            if (n < 2) {
+                took = 1;
+                n = json_escape(escape, (unsigned char)*text);
+                unit = escape;
+            }
+        }
+        if (n > size - used)
+            break;
+        memcpy(out + used, unit, n);
+        used += n;
+        text += took;
+        len -= took;
+    }
+    return used;
 }

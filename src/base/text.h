@@ -24,6 +24,15 @@ static inline int text_hex_digit(char c)
         return c - 'a' + 10;
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
+/* Length of the well-formed UTF-8 sequence that starts at p[0], 0 when there is none (RFC 3629: no
+ * overlong forms, no surrogates). */
+size_t text_utf8_len(const uint8_t *p, size_t len);
+/* `text` as it stands between the quotes of a JSON string, of ASCII and well-formed UTF-8: control
+ * bytes are escaped, bytes of no character become U+FFFD. As much as fits into `size` bytes, never
+ * half an escape (at most TEXT_JSON_UNIT_MAX bytes) or half a character; not terminated. Returns
+ * the length. */
+enum { TEXT_JSON_UNIT_MAX = 6 };
+size_t text_put_json(char *out, size_t size, const char *text, size_t len);
 /* Compares in time that depends on the lengths only. */
 bool text_equal_secret(const char *a, size_t a_len, const char *b, size_t b_len);
 

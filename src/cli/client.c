@@ -153,7 +153,8 @@ static void run_client(struct client_run *run, struct problems *problems)
 {
     struct runtime *r = &run->runtime;
 
-    runtime_init(r, "frpc", run->cfg.log_level, run->cfg.memory_limit);
+    runtime_init(r, "frpc", run->cfg.log_level, (enum log_format)run->cfg.log_format,
+                 run->cfg.memory_limit);
     problems_log_warnings(problems, r->log);
     if (run->from_env)
         client_write_files(&run->cfg, run->env.frp_config_dir, r->log);
@@ -165,7 +166,8 @@ int client_serve(const struct env_config *env, const struct client_owner *owner,
     struct client_run run = {.env = *env, .from_env = true, .owner = owner, .owner_ctx = ctx};
 
     env_client_config(env, &run.cfg);
-    runtime_init(&run.runtime, "frpc", run.cfg.log_level, run.cfg.memory_limit);
+    runtime_init(&run.runtime, "frpc", run.cfg.log_level, (enum log_format)run.cfg.log_format,
+                 run.cfg.memory_limit);
     serve(&run);
     client_config_free(&run.cfg);
     return run.status;

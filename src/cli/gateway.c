@@ -68,7 +68,8 @@ static int run_gateway(const struct env_config *env, const struct problems *prob
     int status = 1;
     char ended[400];
 
-    runtime_init(&r, "gateway", env->log_level, env->memory_limit);
+    runtime_init(&r, "gateway", env->log_level, (enum log_format)env->log_format,
+                 env->memory_limit);
     problems_log_warnings(problems, r.log);
     w = cli_gateway_new(r.net, r.log, env);
     if (cli_gateway_listen(w, r.log, env)) {

@@ -66,7 +66,8 @@ static struct child_program choose_node(struct container *c)
 
 static void write_files(const struct container *c)
 {
-    struct log *log = log_new(c->say.fd, "frpc", c->env.log_level);
+    struct log *log =
+        log_new(c->say.fd, "frpc", c->env.log_level, (enum log_format)c->env.log_format);
     struct client_config cfg;
 
     env_client_config(&c->env, &cfg);
@@ -119,7 +120,7 @@ static int supervise(struct container *c, size_t borrowed, const struct problems
     int status;
 
     say_open(&c->say);
-    c->log = log_new(c->say.fd, "mlgate", c->env.log_level);
+    c->log = log_new(c->say.fd, "mlgate", c->env.log_level, (enum log_format)c->env.log_format);
     problems_log_warnings(problems, c->log);
     if (borrowed > 0)
         log_info(c->log, "%zu variables that were missing here came from /proc/1/environ",

@@ -33,6 +33,7 @@ struct child_program run_node(struct run_node *node, struct env_config *env, str
         .host_uid = env->host_uid,
         .host_gid = env->host_gid,
         .guard_ports = node->guard_ports,
+        .log_format = (enum log_format)env->log_format,
     };
     if (!mlnode_present(&node->settings, log))
         return (struct child_program){0};

@@ -52,11 +52,12 @@ static void signalled(uv_signal_t *handle, int number)
     runtime_stop(r);
 }
 
-void runtime_init(struct runtime *r, const char *tag, enum log_level level, size_t memory_limit)
+void runtime_init(struct runtime *r, const char *tag, enum log_level level, enum log_format format,
+                  size_t memory_limit)
 {
     *r = (struct runtime){0};
     signal(SIGPIPE, SIG_IGN);
-    r->log = log_new(STDOUT_FILENO, tag, level);
+    r->log = log_new(STDOUT_FILENO, tag, level, format);
     raise_descriptors(r->log);
     uv_loop_init(&r->loop);
     r->net = net_new(&r->loop, r->log, memory_limit);

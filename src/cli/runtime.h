@@ -20,7 +20,8 @@ struct runtime {
 };
 
 /* Descriptors: as many as the hard limit allows. SIGPIPE: ignored. `tag` is static. */
-void runtime_init(struct runtime *r, const char *tag, enum log_level level, size_t memory_limit);
+void runtime_init(struct runtime *r, const char *tag, enum log_level level, enum log_format format,
+                  size_t memory_limit);
 /* `stop` is called once, by the first signal or runtime_stop. Runs until nothing is left to do, but
  * no longer than a moment after the stop: a peer that takes no bytes does not hold the process. A
  * second signal ends the process at once. */

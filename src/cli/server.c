@@ -21,7 +21,7 @@ static int run_server(const struct server_config *cfg, struct problems *problems
     struct server *server;
     char error[400];
 
-    runtime_init(&r, "frps", cfg->log_level, cfg->memory_limit);
+    runtime_init(&r, "frps", cfg->log_level, (enum log_format)cfg->log_format, cfg->memory_limit);
     problems_log_warnings(problems, r.log);
     server = server_new(r.net, cfg, error, sizeof(error));
     if (server != NULL)

@@ -40,6 +40,7 @@ struct env_config {
     int frp_dead_after_s;
     size_t memory_limit;
     enum log_level log_level;
+    int log_format; /* enum log_format */
     struct server_addr mlnode_management;
     struct server_addr mlnode_inference;
     struct port_range *bind_guard_ports;
@@ -88,7 +89,7 @@ void env_gateway_help(FILE *out, bool colour);
 void env_client_config(const struct env_config *env, struct client_config *out);
 
 /* What of the contract also counts beside an frpc.ini, because frp has no key for it: FRP_TLS_PIN,
- * FRP_DEAD_AFTER, MEMORY_LIMIT. false when one of them is wrong. */
+ * FRP_DEAD_AFTER, MEMORY_LIMIT, LOG_FORMAT. false when one of them is wrong. */
 bool env_client_overrides(char *const *environ_list, struct client_config *cfg,
                           struct problems *problems);
 

@@ -14,7 +14,7 @@ static const struct {
     {"management", "MLNODE_MANAGEMENT"}, {"inference", "MLNODE_INFERENCE"},
     {"policy", "GATEWAY_POLICY"},        {"engine-direct", "ENGINE_DIRECT"},
     {"engine-ports", "ENGINE_PORTS"},    {"memory-limit", "MEMORY_LIMIT"},
-    {"log-level", "LOG_LEVEL"},
+    {"log-level", "LOG_LEVEL"},          {"log-format", "LOG_FORMAT"},
 };
 enum { FLAGS = sizeof(flags) / sizeof(flags[0]) };
 

@@ -68,6 +68,7 @@ void env_client_config(const struct env_config *env, struct client_config *out)
         .dead_after_s = env->frp_dead_after_s,
         .memory_limit = env->memory_limit,
         .log_level = env->log_level,
+        .log_format = env->log_format,
     };
     copy_servers(env, out);
     copy_tls(env, &out->tls);
@@ -89,6 +90,7 @@ bool env_client_overrides(char *const *environ_list, struct client_config *cfg,
          offsetof(struct client_config, tls.n_pins)},
         {"FRP_DEAD_AFTER", offsetof(struct client_config, dead_after_s), 0},
         {"MEMORY_LIMIT", offsetof(struct client_config, memory_limit), 0},
+        {"LOG_FORMAT", offsetof(struct client_config, log_format), 0},
     };
     size_t before = problems->errors;
 

@@ -36,6 +36,7 @@ struct server_config {
     bool detailed_errors;
     size_t memory_limit;
     enum log_level log_level;
+    int log_format; /* enum log_format */
 };
 
 /* Releases everything inside (not the struct itself) and overwrites the token. */

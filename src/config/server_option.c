@@ -52,6 +52,8 @@ const struct server_option server_options[] = {
      "How far the clock of a stock login may be off; 0 takes any."},
     {"memory-limit", "MEMORY_LIMIT", NULL, "SIZE", "512M", "Bytes held for streams at most."},
     {"log-level", "LOG_LEVEL", "log_level", "LEVEL", "info", "trace, debug, info, warn or error."},
+    {"log-format", "LOG_FORMAT", NULL, "FORMAT", "text",
+     "text for people, json for programs: one object a line."},
 };
 
 static const struct field fields[] = {
@@ -98,6 +100,11 @@ static const struct field fields[] = {
      .rule = "must be 16M to 1024G, in bytes or with K, M or G",
      .example = "512M"},
     {.kind = FIELD_LEVEL, AT(log_level), .example = "info"},
+    {.kind = FIELD_CHOICE,
+     AT(log_format),
+     .choices = "text|json",
+     .rule = "must be text or json",
+     .example = "json"},
 };
 
 const size_t server_n_options = sizeof(server_options) / sizeof(server_options[0]);

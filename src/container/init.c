@@ -121,7 +121,8 @@ static pid_t start_child(struct init *in, enum plan_child child)
         return start_worker(in);
     if (child == PLAN_NODE)
         return start_node(in);
-    return model_link_start(&in->model, &in->model_program, in->cfg->output);
+    return model_link_start(&in->model, &in->model_program, in->cfg->output,
+                            log_format(in->cfg->log));
 }
 
 /* Only while it is wanted: the end of a child in a stop is no news, nor is a model that is there.

@@ -31,6 +31,7 @@ struct mlnode_settings {
     int host_gid;
     const char *guard;       /* path of mlgate-bind.so, or NULL: none could be put in place */
     const char *guard_ports; /* BIND_GUARD_PORTS as the guard reads it; NULL: its own default */
+    enum log_format log_format;
 };
 
 enum mlnode_script {

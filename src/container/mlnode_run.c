@@ -207,7 +207,7 @@ static int execute(const struct mlnode_start *start, struct log *log)
 int mlnode_main(void *ctx, int link)
 {
     const struct mlnode_settings *settings = ctx;
-    struct log *log = log_new(STDOUT_FILENO, "mlnode", LOG_INFO);
+    struct log *log = log_new(STDOUT_FILENO, "mlnode", LOG_INFO, settings->log_format);
     char *const *inherited = environ;
     struct mlnode_world world;
     struct mlnode_start start;

@@ -11,10 +11,16 @@
 
 enum { RECORDS_A_TURN = 16 };
 
-static int run_shim(void *program, int link)
+struct shim {
+    const struct child_program *program;
+    enum log_format format;
+};
+
+static int run_shim(void *ctx, int link)
 {
-    struct log *log = log_new(STDOUT_FILENO, "model", LOG_INFO);
-    int status = shim_run(program, link, -1, log);
+    const struct shim *shim = ctx;
+    struct log *log = log_new(STDOUT_FILENO, "model", LOG_INFO, shim->format);
+    int status = shim_run(shim->program, link, -1, log);
 
     log_free(log);
     return status;
@@ -26,9 +32,11 @@ static void tell(const struct model_link *m)
         send(m->fd, m->asked, sizeof(m->asked), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-pid_t model_link_start(struct model_link *m, struct child_program *program, int output)
+pid_t model_link_start(struct model_link *m, const struct child_program *program, int output,
+                       enum log_format format)
 {
-    const struct child_program shim = {.name = "mlgate-shim", .main = run_shim, .ctx = program};
+    struct shim ctx = {.program = program, .format = format};
+    const struct child_program shim = {.name = "mlgate-shim", .main = run_shim, .ctx = &ctx};
     struct child_surroundings around = {.output = output, .when_gone = SIGUSR1};
     int ends[2];
     pid_t pid;
@@ -67,7 +75,8 @@ void model_link_read(struct model_link *m, struct log *log)
             hang_up(m);
         } else if (!model_beat_read(data, (size_t)n, &m->last) && !m->bad_record_said) {
             m->bad_record_said = true;
-            log_error(log, "the model's preparation sent something that is no record; not believed");
+            log_error(log,
+                      "the model's preparation sent something that is no record; not believed");
         }
     }
 }

@@ -19,8 +19,9 @@ struct model_link {
 };
 
 /* `program` runs below a shim of its own (shim.h), with the other end as its link. `output` is PID
- * 1's. As child_start. */
-pid_t model_link_start(struct model_link *m, struct child_program *program, int output);
+ * 1's, `format` that of the shim's own lines. As child_start. */
+pid_t model_link_start(struct model_link *m, const struct child_program *program, int output,
+                       enum log_format format);
 /* Takes what has come. Does not wait. */
 void model_link_read(struct model_link *m, struct log *log);
 /* What a worker's record names, which beat_read has passed. */

@@ -106,7 +106,8 @@ static bool start(struct stand *s, const struct env_config *env)
 int testservers_main(void *ctx, int link)
 {
     const struct env_config *env = ctx;
-    struct stand s = {.log = log_new(STDOUT_FILENO, "testnode", env->log_level)};
+    struct stand s = {.log = log_new(STDOUT_FILENO, "testnode", env->log_level,
+                                     (enum log_format)env->log_format)};
     bool started;
 
     signal(SIGPIPE, SIG_IGN);

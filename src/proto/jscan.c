@@ -220,36 +220,6 @@ bool jscan_skip(struct jscan *s)
     return skip_value(s, 0);
 }
 
-size_t jscan_utf8_len(const uint8_t *p, size_t len)
-{
-    size_t need;
-    uint8_t low = 0x80, high = 0xbf;
-
-    if (len == 0)
-        return 0;
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] < 0xc2 || p[0] > 0xf4)
-        return 0;
-    need = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    /* RFC 3629 §4: the second byte's range is what excludes overlong forms, surrogates and code
-     * points above U+10FFFF. */
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-    if (len < need || p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < need; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return need;
-}
-
 static size_t utf8_put(uint8_t out[4], unsigned long code)
 {
     if (code < 0x80) {
@@ -334,7 +304,7 @@ bool jscan_unescape(struct jscan_text raw, char *out, size_t size, size_t *len)
             n = unescape_one(&p, end, escaped);
             from = escaped;
         } else {
-            n = jscan_utf8_len(p, (size_t)(end - p));
+            n = text_utf8_len(p, (size_t)(end - p));
             p += n;
         }
         if (n == 0 || n > size - used)

@@ -55,8 +55,4 @@ bool jscan_at_end(struct jscan *s);
  * or a result above `size` bytes. */
 bool jscan_unescape(struct jscan_text raw, char *out, size_t size, size_t *len);
 
-/* Length of the well-formed UTF-8 sequence that starts at p[0], 0 when there is none (RFC 3629: no
- * overlong forms, no surrogates). */
-size_t jscan_utf8_len(const uint8_t *p, size_t len);
-
 #endif

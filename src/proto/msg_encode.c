@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "proto/jscan.h"
+#include "base/text.h"
 #include "proto/msg_fields.h"
 
 /* Counts on past `size`, so that only the end has to look whether everything fitted. */
@@ -70,7 +70,7 @@ static void put_string(struct writer *w, const char *text)
 
     put_text(w, "\"");
     while (left > 0) {
-        size_t n = jscan_utf8_len(p, left);
+        size_t n = text_utf8_len(p, left);
 
         if (n == 0)
             put_escape(w, 0xfffd);

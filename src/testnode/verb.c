@@ -278,7 +278,7 @@ int testnode_main(int argc, char **argv)
         fputs(usage, stdout);
         return 0;
     }
-    log = log_new(STDERR_FILENO, "testnode", LOG_INFO);
+    log = log_new(STDERR_FILENO, "testnode", LOG_INFO, LOG_TEXT);
     status = serve(&v, log);
     log_free(log);
     return status;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "proto/jscan.h"
+#include "base/text.h"
 #include "proto/msg_fields.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,7 +20,7 @@ static void check_text(const char *text)
 {
     CHECK(text != NULL);
     for (size_t left = strlen(text); left > 0;) {
-        size_t n = jscan_utf8_len((const uint8_t *)text, left);
+        size_t n = text_utf8_len((const uint8_t *)text, left);
 
         CHECK(n > 0 && n <= left);
         text += n;

@@ -39,6 +39,87 @@ static void a_line_for_each_request(void **state)
     stage_free(s);
 }
 
+static json_t *only_object(struct stage *s)
+{
+    char *log = fake_log(s->h);
+    json_error_t why;
+    json_t *line = json_loads(log, JSON_REJECT_DUPLICATES, &why);
+
+    if (line == NULL || strchr(log, '\n') != log + strlen(log) - 1)
+        fail_msg("not one object (%s) in\n%s", why.text, log);
+    mem_free(log);
+    fake_log_clear(s->h);
+    return line;
+}
+
+static void has_text(const json_t *line, const char *name, const char *want)
+{
+    assert_string_equal(json_string_value(json_object_get(line, name)), want);
+}
+
+static void has_number(const json_t *line, const char *name, double want)
+{
+    json_t *member = json_object_get(line, name);
+
+    assert_true(json_is_number(member));
+    assert_true(json_number_value(member) == want);
+}
+
+static void a_json_line_for_each_request(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+    json_t *line;
+
+    fake_log_json(s->h);
+    fake_log_clear(s->h);
+    stage_say(c, GET("/v1/models?key=secret"));
+    fake_advance(s->h, 1500);
+    stage_say(stage_up(s, ENGINE), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    fake_advance(s->h, 2000 * 1000 + 7);
+    stage_say(stage_up(s, ENGINE), "hello");
+    line = only_object(s);
+    has_text(line, "tag", "gateway");
+    has_text(line, "level", "info");
+    has_text(line, "text", "GET /v1/models 200");
+    has_text(line, "method", "GET");
+    has_text(line, "path", "/v1/models");
+    has_number(line, "status", 200);
+    has_number(line, "bytes", 5);
+    has_number(line, "first_ms", 1.5);
+    has_number(line, "duration_ms", 2001.507);
+    has_text(line, "client", "10.0.0.1:1000");
+    has_text(line, "upstream", "127.0.0.1:5001");
+    has_text(line, "end", "done");
+    json_decref(line);
+    stage_say(c, GET("/sleep/\"%c3%a9"));
+    line = only_object(s);
+    has_text(line, "path", "/sleep/\"%c3%a9");
+    assert_true(json_is_null(json_object_get(line, "upstream")));
+    json_decref(line);
+    stage_free(s);
+}
+
+/* The longest path, each byte of which is escaped: the line stays whole. */
+static void json_lines_are_bounded(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_INFERENCE);
+    json_t *line;
+
+    fake_log_json(s->h);
+    for (int i = 0; i < 50; i++) {
+        fake_log_clear(s->h);
+        fake_say(c, "GET /sleep/");
+        for (int k = 0; k < 1000; k++)
+            fake_say(c, "\"");
+        stage_say(c, " HTTP/1.1\r\nHost: h\r\n\r\n");
+        line = only_object(s);
+        json_decref(line);
+    }
+    stage_free(s);
+}
+
 /* Also where nobody is left to tell: whose request it was, and where it had gone. */
 static void lines_of_requests_that_failed(void **state)
 {
@@ -293,6 +374,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_for_each_request),
+        cmocka_unit_test(a_json_line_for_each_request),
+        cmocka_unit_test(json_lines_are_bounded),
         cmocka_unit_test(lines_of_requests_that_failed),
         cmocka_unit_test(lines_of_answers_that_were_cut),
         cmocka_unit_test(lines_are_bounded),

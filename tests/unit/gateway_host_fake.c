@@ -305,7 +305,7 @@ struct fake_host *fake_new(void)
     h->log_fd = memfd_create("log", MFD_CLOEXEC);
     h->gateway = (struct gateway_host){
         .ctx = h,
-        .log = log_new(h->log_fd, "gateway", LOG_DEBUG),
+        .log = log_new(h->log_fd, "gateway", LOG_DEBUG, LOG_TEXT),
         .pool = &h->pool,
         .now = host_now,
         .connect = host_connect,

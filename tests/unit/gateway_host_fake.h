@@ -211,5 +211,7 @@ void fake_chunk(struct fake_conn *c, const char *data);
 /* All lines so far, or since fake_log_clear; to be freed with mem_free. */
 char *fake_log(const struct fake_host *h);
 void fake_log_clear(struct fake_host *h);
+/* From here on the lines are for programs. */
+void fake_log_json(struct fake_host *h);
 
 #endif

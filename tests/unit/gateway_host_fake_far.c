@@ -183,6 +183,12 @@ char *fake_log(const struct fake_host *h)
     return text;
 }
 
+void fake_log_json(struct fake_host *h)
+{
+    log_free(h->gateway.log);
+    h->gateway.log = log_new(h->log_fd, "gateway", LOG_DEBUG, LOG_JSON);
+}
+
 void fake_log_clear(struct fake_host *h)
 {
     if (ftruncate(h->log_fd, 0) != 0)

@@ -249,6 +249,11 @@ static const struct {
     {"LOG_LEVEL", "", true},
     {"LOG_LEVEL", "verbose", false},
     {"LOG_LEVEL", "3", false},
+    {"LOG_FORMAT", "text", true},
+    {"LOG_FORMAT", "json", true},
+    {"LOG_FORMAT", "", true},
+    {"LOG_FORMAT", "JSON", true},
+    {"LOG_FORMAT", "logfmt", false},
 
     {"MLNODE_MANAGEMENT", "10.0.0.1:8080", true},
     {"MLNODE_MANAGEMENT", "", true},
@@ -516,6 +521,7 @@ static void test_client_config(void **state)
     set_line(&f, "FRP_TLS_PIN", PIN_A);
     set_line(&f, "FRP_TLS_CA_FILE", "/ca.pem");
     set_line(&f, "FRP_DEAD_AFTER", "45");
+    set_line(&f, "LOG_FORMAT", "json");
     set_line(&f, "MLNODE_INFERENCE", "10.0.0.1:5000");
     set_line(&f, "GATEWAY_LISTEN", "127.0.0.2:7081");
     set_line(&f, "GATEWAY_LISTEN_POC", "[::1]:7050");
@@ -531,6 +537,7 @@ static void test_client_config(void **state)
     assert_false(cfg.login_fail_exit);
     assert_string_equal(cfg.run_id_file, "/etc/frp/run_id");
     assert_int_equal(cfg.dead_after_s, 45);
+    assert_int_equal(cfg.log_format, LOG_JSON);
     assert_int_equal(cfg.n_proxies, 2);
     assert_non_null(strstr(cfg.proxies[0].name, "9999"));
     assert_non_null(strstr(cfg.proxies[1].name, "9999"));
@@ -579,7 +586,7 @@ static const struct {
     {{""}, {NULL}, NULL, 0},
     {{""}, {"--listen", "127.0.0.1:1"}, NULL, 0},
     {{""}, {"--listen=127.0.0.1:1", "--listen-poc=127.0.0.1:2", "--policy", "open"}, NULL, 0},
-    {{""}, {"--memory-limit=16M", "--log-level=trace", "--engine-direct=off"}, NULL, 0},
+    {{""}, {"--memory-limit=16M", "--log-level=trace", "--log-format=json"}, NULL, 0},
     {{""}, {"--management=h:1", "--inference=h:2", "--engine-ports=1-128"}, NULL, 0},
     {{""}, {"--listen"}, "--listen", 0},
     {{""}, {"--policy", "open", "--listen"}, "--listen", 0},
@@ -661,9 +668,9 @@ static void test_gateway_flags_win(void **state)
 static void test_gateway_help(void **state)
 {
     static const char *const variables[] = {
-        "GATEWAY_LISTEN.",   "GATEWAY_LISTEN_POC.", "MLNODE_MANAGEMENT.",
-        "MLNODE_INFERENCE.", "GATEWAY_POLICY.",     "ENGINE_DIRECT.",
-        "ENGINE_PORTS.",     "MEMORY_LIMIT.",       "LOG_LEVEL."};
+        "GATEWAY_LISTEN.", "GATEWAY_LISTEN_POC.", "MLNODE_MANAGEMENT.", "MLNODE_INFERENCE.",
+        "GATEWAY_POLICY.", "ENGINE_DIRECT.",      "ENGINE_PORTS.",      "MEMORY_LIMIT.",
+        "LOG_LEVEL.",      "LOG_FORMAT."};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -685,8 +692,10 @@ static void test_overrides(void **state)
     set_line(&f, "FRP_DEAD_AFTER", "7");
     set_line(&f, "FRP_TLS_PIN", PIN_B);
     set_line(&f, "MEMORY_LIMIT", "");
+    set_line(&f, "LOG_FORMAT", "json");
     assert_true(env_client_overrides(f.list, &cfg, &f.problems));
     assert_int_equal(cfg.dead_after_s, 7);
+    assert_int_equal(cfg.log_format, LOG_JSON);
     assert_int_equal(cfg.memory_limit, 1);
     assert_int_equal(cfg.tls.n_pins, 1);
     set_line(&f, "MEMORY_LIMIT", "1");

@@ -287,6 +287,8 @@ static const struct {
     {"memory-limit", "1", false},
     {"log-level", "debug", true},
     {"log-level", "5", false},
+    {"log-format", "json", true},
+    {"log-format", "xml", false},
     {"tls-certificate", "x", false},
     {"", "x", false},
 };

@@ -184,7 +184,7 @@ static int supervise(struct run *run, const char *directory)
         .node = {.name = "node", .main = run->node, .ctx = run->status == 0 ? run : NULL},
         .grace_s = run->grace_s,
         .directory = directory,
-        .log = run->log > 0 ? log_new(run->log, "test", LOG_INFO) : NULL,
+        .log = run->log > 0 ? log_new(run->log, "test", LOG_INFO, LOG_TEXT) : NULL,
         .output = STDOUT_FILENO,
     };
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #define SIZED(text) (text), sizeof(text) - 1
 
@@ -118,7 +119,7 @@ static void test_line(void **state)
     int used = 0;
 
     begin(&s);
-    log = log_new(s.fd[1], "frpc", LOG_INFO);
+    log = log_new(s.fd[1], "frpc", LOG_INFO, LOG_TEXT);
     log_warn(log, "%s %d", "answer", 42);
     text = end(&s, log);
     assert_int_equal(sscanf(text, "%4u-%2u-%2u %2u:%2u:%2u.%3u %n", &year, &month, &day, &hour,
@@ -138,7 +139,7 @@ static void test_levels(void **state)
         const char *text;
 
         begin(&s);
-        log = log_new(s.fd[1], "t", (enum log_level)level);
+        log = log_new(s.fd[1], "t", (enum log_level)level, LOG_TEXT);
         log_write(log, LOG_TRACE, "x");
         log_debug(log, "x");
         log_info(log, "x");
@@ -162,7 +163,7 @@ static void test_child_and_null(void **state)
     struct log *child;
 
     begin(&s);
-    log = log_new(s.fd[1], "parent", LOG_WARN);
+    log = log_new(s.fd[1], "parent", LOG_WARN, LOG_TEXT);
     child = log_child(log, "child");
     log_info(child, "below the level");
     log_error(child, "told");
@@ -191,7 +192,7 @@ static void test_no_line_is_forged(void **state)
             hostile[i] = random & 0x10000 ? '\n' : (char)(random >> 24);
         }
         begin(&s);
-        log = log_new(s.fd[1], "frps", LOG_INFO);
+        log = log_new(s.fd[1], "frps", LOG_INFO, LOG_TEXT);
         log_info(log, "peer says: %s", log_safe(shown, sizeof(shown), hostile, len));
         end(&s, log);
         assert_int_equal(lines_in(s.text), 1);
@@ -211,7 +212,7 @@ static void test_long_lines_are_cut(void **state)
         struct log *log;
 
         begin(&s);
-        log = log_new(s.fd[1], "t", LOG_INFO);
+        log = log_new(s.fd[1], "t", LOG_INFO, LOG_TEXT);
         log_info(log, "%.*s", (int)len, long_text);
         log_info(log, "next");
         end(&s, log);
@@ -226,7 +227,7 @@ static void test_long_lines_are_cut(void **state)
 /* A log that cannot be written stops nothing. */
 static void test_closed_descriptor(void **state)
 {
-    struct log *log = log_new(-1, "t", LOG_INFO);
+    struct log *log = log_new(-1, "t", LOG_INFO, LOG_TEXT);
 
     log_info(log, "lost");
     log_free(log);
@@ -268,7 +269,7 @@ static void test_head_and_put(void **state)
     size_t len;
 
     begin(&s);
-    log = log_new(s.fd[1], "gateway", LOG_INFO);
+    log = log_new(s.fd[1], "gateway", LOG_INFO, LOG_TEXT);
     assert_int_equal(log_head(log, LOG_DEBUG, line), 0);
     assert_int_equal(log_head(NULL, LOG_ERROR, line), 0);
     len = log_head(log, LOG_INFO, line);
@@ -289,7 +290,7 @@ static void test_lost_lines_are_counted(void **state)
     int ends[2];
 
     assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
-    log = log_new(ends[1], "full", LOG_INFO);
+    log = log_new(ends[1], "full", LOG_INFO, LOG_TEXT);
     while (write(ends[1], "filler filler f\n", 16) == 16)
         ;
     log_info(log, "one");
@@ -311,10 +312,168 @@ static void test_lost_lines_are_counted(void **state)
     close(ends[1]);
 }
 
+/* ---- for programs ---------------------------------------------------------------------------- */
+
+static const char *member(const json_t *line, const char *name)
+{
+    const char *text = json_string_value(json_object_get(line, name));
+
+    assert_non_null(text);
+    return text;
+}
+
+/* One whole line at *text, which is moved behind it. */
+static json_t *next_object(const char **text)
+{
+    size_t len = strcspn(*text, "\n");
+    json_error_t why;
+    json_t *line = json_loadb(*text, len, JSON_REJECT_DUPLICATES, &why);
+
+    if (line == NULL)
+        fail_msg("%s in %.*s", why.text, (int)len, *text);
+    assert_int_equal((*text)[len], '\n');
+    *text += len + 1;
+    return line;
+}
+
+static void test_json_line(void **state)
+{
+    unsigned year, month, day, hour, minute, second, milli;
+    struct sheet s;
+    struct log *log;
+    struct log *child;
+    const char *text;
+    const char *time_said;
+    json_t *line;
+    int used = 0;
+
+    begin(&s);
+    log = log_new(s.fd[1], "frpc", LOG_INFO, LOG_JSON);
+    child = log_child(log, "gateway");
+    assert_int_equal(log_format(child), LOG_JSON);
+    log_debug(log, "not wanted");
+    log_warn(log, "Writing \"%s\"", "C:\\frpc.ini");
+    log_error(child, "second");
+    log_free(child);
+    text = end(&s, log);
+    line = next_object(&text);
+    time_said = member(line, "time");
+    assert_int_equal(sscanf(time_said, "%4u-%2u-%2uT%2u:%2u:%2u.%3uZ%n", &year, &month, &day, &hour,
+                            &minute, &second, &milli, &used),
+                     7);
+    assert_int_equal(used, strlen(time_said));
+    assert_string_equal(member(line, "level"), "warn");
+    assert_string_equal(member(line, "tag"), "frpc");
+    assert_string_equal(member(line, "text"), "Writing \"C:\\frpc.ini\"");
+    assert_int_equal(json_object_size(line), 4);
+    json_decref(line);
+    line = next_object(&text);
+    assert_string_equal(member(line, "level"), "error");
+    assert_string_equal(member(line, "tag"), "gateway");
+    assert_string_equal(text, "");
+    json_decref(line);
+}
+
+/* Text of any bytes: one line, one object, and no line too long for one piece of a pipe. */
+static void test_json_of_any_bytes(void **state)
+{
+    uint32_t random = 11;
+
+    for (unsigned round = 0; round < 600; round++) {
+        char hostile[3000];
+        struct sheet s;
+        struct log *log;
+        const char *text;
+        json_t *line;
+        size_t len = round * 5;
+
+        for (size_t i = 0; i < len; i++) {
+            random = random * 1664525 + 1013904223;
+            hostile[i] = round % 3 == 0   ? (char)(random >> 24 | 1)
+                         : round % 3 == 1 ? "\"\\\n\x1b"[random >> 30]
+                                          : "\xe2\x82\xac\x01"[i % 4];
+            if (hostile[i] == '\0')
+                hostile[i] = '\\';
+        }
+        hostile[len] = '\0';
+        begin(&s);
+        log = log_new(s.fd[1], "frps", LOG_INFO, LOG_JSON);
+        log_info(log, "%s", hostile);
+        text = end(&s, log);
+        assert_true(strlen(text) <= 4096);
+        line = next_object(&text);
+        assert_string_equal(text, "");
+        if (round % 3 == 1 && len < 600)
+            assert_string_equal(member(line, "text"), hostile);
+        json_decref(line);
+    }
+}
+
+static void test_json_heads(void **state)
+{
+    struct sheet s;
+    struct log *log;
+    const char *text;
+    char out[LOG_HEAD_MAX + 16];
+    json_t *line;
+    size_t len;
+
+    begin(&s);
+    log = log_new(s.fd[1], "a-tag-that-is-longer-than-tags-may-be", LOG_INFO, LOG_JSON);
+    len = log_head(log, LOG_ERROR, out);
+    assert_in_range(len, 1, LOG_HEAD_MAX);
+    memcpy(out + len, "x\",\"n\":1}\n", 10);
+    log_put(log, out, len + 10);
+    text = end(&s, log);
+    line = next_object(&text);
+    assert_int_equal(json_integer_value(json_object_get(line, "n")), 1);
+    assert_string_equal(member(line, "text"), "x");
+    assert_int_equal(strlen(member(line, "tag")), LOG_TAG_MAX);
+    json_decref(line);
+}
+
+static void test_json_lost_lines(void **state)
+{
+    char drain[4096];
+    char text[8192];
+    const char *at = text;
+    struct log *log;
+    json_t *line;
+    ssize_t n;
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    log = log_new(ends[1], "full", LOG_INFO, LOG_JSON);
+    while (write(ends[1], "filler filler f\n", 16) == 16)
+        ;
+    log_info(log, "one");
+    while (read(ends[0], drain, sizeof(drain)) > 0)
+        ;
+    log_info(log, "two");
+    n = read(ends[0], text, sizeof(text) - 1);
+    assert_true(n > 0);
+    text[n] = '\0';
+    line = next_object(&at);
+    assert_string_equal(member(line, "text"), "1 lines are missing here: nobody read the log");
+    assert_string_equal(member(line, "level"), "warn");
+    json_decref(line);
+    line = next_object(&at);
+    assert_string_equal(member(line, "text"), "two");
+    assert_string_equal(at, "");
+    json_decref(line);
+    log_free(log);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_head_and_put),
+        cmocka_unit_test(test_json_line),
+        cmocka_unit_test(test_json_of_any_bytes),
+        cmocka_unit_test(test_json_heads),
+        cmocka_unit_test(test_json_lost_lines),
         cmocka_unit_test(test_safe_in_tiny_buffers),
         cmocka_unit_test(test_safe),
         cmocka_unit_test(test_safe_every_byte),

@@ -571,7 +571,7 @@ struct inside {
 
 static void be_inside(bool off, void (*before)(void), int told, int held)
 {
-    struct log *log = log_new(told, "test", LOG_INFO);
+    struct log *log = log_new(told, "test", LOG_INFO, LOG_TEXT);
     char byte;
 
     if (before != NULL)

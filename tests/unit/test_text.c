@@ -121,13 +121,73 @@ static void test_put_uint(void **state)
     }
 }
 
+static void test_utf8_len(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+        size_t want;
+    } rows[] = {
+        {SIZED(""), 0},
+        {SIZED("a"), 1},
+        {SIZED("\0"), 1},
+        {SIZED("\x80"), 0},
+        {SIZED("\xc3\xa9x"), 2},
+        {SIZED("\xc3"), 0},
+        {SIZED("\xc1\xbf"), 0},     /* overlong */
+        {SIZED("\xe0\x9f\xbf"), 0}, /* overlong */
+        {SIZED("\xe2\x82\xac"), 3},
+        {SIZED("\xe2\x82"), 0},
+        {SIZED("\xed\xa0\x80"), 0}, /* a surrogate */
+        {SIZED("\xf0\x9f\x92\xa9"), 4},
+        {SIZED("\xf4\x90\x80\x80"), 0}, /* above U+10FFFF */
+        {SIZED("\xff\xff\xff\xff"), 0},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(text_utf8_len((const uint8_t *)rows[i].text, rows[i].len), rows[i].want);
+}
+
+static void test_put_json(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+        size_t size; /* of the buffer */
+        const char *out;
+    } rows[] = {
+        {SIZED(""), 0, ""},
+        {SIZED("plain"), 5, "plain"},
+        {SIZED("plain"), 4, "plai"},
+        {SIZED("a\"b\\c/"), 16, "a\\\"b\\\\c/"},
+        {SIZED("\0\n\t\x1f\x7f"), 32, "\\u0000\\u000a\\u0009\\u001f\\u007f"},
+        {SIZED("\x80\xc3\xa9\xff"), 16, "\\ufffd\xc3\xa9\\ufffd"},
+        {SIZED("\xe2\x82"), 16, "\\ufffd\\ufffd"},
+        {SIZED("ab\""), 3, "ab"}, /* no half escapes */
+        {SIZED("ab\n"), 7, "ab"},
+        {SIZED("ab\n"), 8, "ab\\u000a"},
+        {SIZED("a\xc3\xa9"), 2, "a"}, /* no half characters */
+        {SIZED("a\xc3\xa9"), 3, "a\xc3\xa9"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char out[40];
+        size_t len;
+
+        memset(out, '#', sizeof(out));
+        len = text_put_json(out, rows[i].size, rows[i].text, rows[i].len);
+        assert_int_equal(len, strlen(rows[i].out));
+        assert_memory_equal(out, rows[i].out, len);
+        assert_int_equal(out[len], '#');
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_uint),
-        cmocka_unit_test(test_uint),
-        cmocka_unit_test(test_hex),
-        cmocka_unit_test(test_equal_secret),
+        cmocka_unit_test(test_put_uint), cmocka_unit_test(test_uint),
+        cmocka_unit_test(test_utf8_len), cmocka_unit_test(test_put_json),
+        cmocka_unit_test(test_hex),      cmocka_unit_test(test_equal_secret),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
