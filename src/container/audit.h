@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "container/sockets.h"
+
 /* One line names no more ports than this; what is beyond is counted. */
 enum { AUDIT_PORTS_MAX = 64 };
 /* Room for a line about that many. */
@@ -25,21 +27,13 @@ struct audit_span {
     uint16_t last;
 };
 
-enum audit_table {
-    AUDIT_TCP4, /* /proc/net/tcp */
-    AUDIT_TCP6, /* /proc/net/tcp6; an IPv4 loopback address in it is loopback too */
-};
-
-/* Adds the listeners of the whole lines in `text`, without those whose port is in one of the
- * `expected` spans, and returns how many bytes those lines have: what is left is the beginning of
- * the next one. Lines that do not have the kernel's form are passed over: the first line of a table
- * is one, and nothing is gained by refusing the others. Pure. */
-size_t audit_lines(struct audit *audit, enum audit_table table, const char *text, size_t len,
+/* Adds the listeners of the whole lines in `text` (see sockets_lines), without those whose port is
+ * in one of the `expected` spans. Pure. */
+size_t audit_lines(struct audit *audit, enum socket_table table, const char *text, size_t len,
                    const struct audit_span *expected, size_t n_expected);
 
 /* Reads both tables of this network namespace below `proc` ("/proc"). ERR_NOTFOUND when neither can
- * be read, as where /proc is not mounted: *audit is then empty. A kernel without IPv6 has one
- * table. Allocates nothing. */
+ * be read: *audit is then empty. Allocates nothing. */
 int audit_read(struct audit *audit, const char *proc, const struct audit_span *expected,
                size_t n_expected);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -13,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "net/tls_internal.h"
 
 enum {
     VALID_BEFORE_S = 3600,                /* for clocks that lag */
@@ -81,23 +83,25 @@ int certificate_ensure(const char *cert_file, const char *key_file, char *error,
     return rc;
 }
 
-int certificate_pin(const char *cert_file, char pin[CERTIFICATE_PIN_SIZE])
+int certificate_read(const char *cert_file, struct certificate_facts *out)
 {
     FILE *file = fopen(cert_file, "re");
     X509 *cert = file ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    uint8_t *der = NULL;
-    unsigned len = 0;
-    int der_len = cert ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der) : 0;
-    int rc = ERR_IO;
+    int rc = cert != NULL && tls_certificate_facts(cert, out) ? ERR_OK : ERR_IO;
 
-    if (der_len > 0 && EVP_Digest(der, (size_t)der_len, digest, &len, EVP_sha256(), NULL) == 1) {
-        EVP_EncodeBlock((uint8_t *)pin, digest, (int)len);
-        rc = ERR_OK;
-    }
-    OPENSSL_free(der);
     X509_free(cert);
     if (file != NULL)
         fclose(file);
+    ERR_clear_error();
+    return rc;
+}
+
+int certificate_pin(const char *cert_file, char pin[CERTIFICATE_PIN_SIZE])
+{
+    struct certificate_facts facts;
+    int rc = certificate_read(cert_file, &facts);
+
+    if (rc == ERR_OK)
+        memcpy(pin, facts.pin, sizeof(facts.pin));
     return rc;
 }

@@ -371,6 +371,11 @@ const char *conn_tls_error(const struct conn *c)
     return c->tls ? tls_error(c->tls) : "";
 }
 
+bool conn_tls_peer(const struct conn *c, struct tls_peer *out)
+{
+    return c->tls != NULL && tls_peer(c->tls, out);
+}
+
 /* ---- questions ------------------------------------------------------------------------------ */
 
 static int descriptor(const struct conn *c)

@@ -63,6 +63,8 @@ void conn_use_tls_server(struct conn *c, struct tls_context *context, const uint
                          size_t len);
 /* Why TLS failed, for the log; "" when it did not. Valid inside STREAM_CLOSED. */
 const char *conn_tls_error(const struct conn *c);
+/* See tls_peer; false on a connection without TLS. */
+bool conn_tls_peer(const struct conn *c, struct tls_peer *out);
 
 /* For carriers: bounds what waits unsent in the kernel. */
 void conn_limit_unsent(struct conn *c);

@@ -106,16 +106,28 @@ static void on_conn(struct stream *s, enum stream_event event, const uint8_t *da
     }
 }
 
+/* TCP is up, so it is TLS that nobody answers. */
+static bool shakes_hands(const struct dial *d)
+{
+    struct sockaddr_in6 peer;
+
+    return d->conn != NULL && conn_peer(d->conn, &peer);
+}
+
 static void timed_out(uv_timer_t *timer)
 {
     struct dial *d = timer->data;
 
+    if (d->looking_up)
+        note(d, REASON_RESOLVE_FAILED, "the resolver does not answer");
+    else if (shakes_hands(d))
+        note(d, REASON_TLS_FAILED, "connected, but nobody answers the TLS handshake");
+    else
+        note(d, REASON_CONNECT_TIMEOUT, "");
     if (d->conn != NULL) {
         stream_close(conn_stream(d->conn));
         d->conn = NULL;
     }
-    note(d, d->looking_up ? REASON_RESOLVE_FAILED : REASON_CONNECT_TIMEOUT,
-         d->looking_up ? "the resolver does not answer" : "");
     if (d->looking_up)
         finish(d, NULL);
     else

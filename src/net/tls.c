@@ -156,7 +156,8 @@ static void failed(struct tls *t)
     const char *text = ERR_reason_error_string(code);
 
     t->state = TLS_FAILED;
-    if (!t->context->server && verdict != X509_V_OK && t->context->verify_name) {
+    if (!t->context->server && verdict != X509_V_OK && t->context->verify_name &&
+        !t->context->observe) {
         untrusted(t, X509_verify_cert_error_string(verdict));
         return;
     }
@@ -187,6 +188,21 @@ static void sort_out(struct tls *t, int rc)
     default:
         failed(t);
     }
+}
+
+bool tls_peer(const struct tls *t, struct tls_peer *out)
+{
+    X509 *cert = t->state == TLS_OPEN ? SSL_get0_peer_certificate(t->ssl) : NULL;
+    long verdict = SSL_get_verify_result(t->ssl);
+
+    *out = (struct tls_peer){.version = ""};
+    if (cert == NULL || !tls_certificate_facts(cert, &out->certificate))
+        return false;
+    snprintf(out->version, sizeof(out->version), "%s", SSL_get_version(t->ssl));
+    if (t->context->verify_name && verdict != X509_V_OK)
+        snprintf(out->untrusted, sizeof(out->untrusted), "%s",
+                 X509_verify_cert_error_string(verdict));
+    return true;
 }
 
 /* ---- bytes ---------------------------------------------------------------------------------- */

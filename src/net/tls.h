@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "net/certificate.h"
 
 struct tls_context;
 struct tls;
@@ -20,6 +21,9 @@ struct tls_client_options {
     const char *key_file;
     const char *const *pins; /* base64 SHA-256 of the SubjectPublicKeyInfo; any may match */
     size_t n_pins;
+    /* For diagnosis: with ca_file, the handshake goes on also with a server that it does not vouch
+     * for, and tls_peer tells. Nothing may be entrusted to such a connection. */
+    bool observe;
 };
 
 struct tls_server_options {
@@ -52,6 +56,17 @@ enum tls_state {
 
 enum tls_state tls_state(const struct tls *t);
 const char *tls_error(const struct tls *t);
+
+/* Whom a client's finished handshake was made with. */
+struct tls_peer {
+    char version[16]; /* "TLSv1.3" */
+    struct certificate_facts certificate;
+    /* With ca_file: why it does not vouch for the chain and the name; "" when it does. */
+    char untrusted[128];
+};
+
+/* false before TLS_OPEN, and when the peer showed no certificate. */
+bool tls_peer(const struct tls *t, struct tls_peer *out);
 
 /* Shows the next received bytes; then tls_read until it returns 0 and tls_state has not changed,
  * which takes all of them. */

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct audit_span expected[] = {{22, 22}, {5000, 5128}};
 
 /* As a reader does whose buffer is full after `step` bytes more. */
-static void in_pieces(struct audit *audit, enum audit_table table, const char *text, size_t size,
+static void in_pieces(struct audit *audit, enum socket_table table, const char *text, size_t size,
                       size_t step)
 {
     size_t done = 0;
@@ -37,11 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct audit whole = {.count = 0};
     struct audit pieces = {.count = 0};
     char line[AUDIT_LINE_MAX];
-    enum audit_table table;
+    enum socket_table table;
 
     if (size == 0)
         return 0;
-    table = data[0] & 1 ? AUDIT_TCP6 : AUDIT_TCP4;
+    table = data[0] & 1 ? SOCKETS_TCP6 : SOCKETS_TCP4;
     audit_lines(&whole, table, text, size - 1, expected, 2);
     in_pieces(&pieces, table, text, size - 1, (data[0] >> 1) + 1U);
     CHECK(audit_same(&whole, &pieces));

@@ -21,7 +21,7 @@
 
 static const struct audit_span guarded[] = {{5000, 5128}, {8080, 8080}};
 
-static void check(enum audit_table table, const char *text, const char *ports)
+static void check(enum socket_table table, const char *text, const char *ports)
 {
     struct audit audit = {.count = 0};
     char out[AUDIT_LINE_MAX];
@@ -67,7 +67,7 @@ static void test_lines_of_ipv4(void **state)
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        check(AUDIT_TCP4, rows[i].text, rows[i].ports);
+        check(SOCKETS_TCP4, rows[i].text, rows[i].ports);
 }
 
 static void test_lines_of_ipv6(void **state)
@@ -89,7 +89,7 @@ static void test_lines_of_ipv6(void **state)
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        check(AUDIT_TCP6, rows[i].text, rows[i].ports);
+        check(SOCKETS_TCP6, rows[i].text, rows[i].ports);
 }
 
 static void test_half_a_line_is_left(void **state)
@@ -98,7 +98,7 @@ static void test_half_a_line_is_left(void **state)
     struct audit audit = {.count = 0};
     char out[AUDIT_LINE_MAX];
 
-    assert_int_equal(audit_lines(&audit, AUDIT_TCP4, text, strlen(text), NULL, 0),
+    assert_int_equal(audit_lines(&audit, SOCKETS_TCP4, text, strlen(text), NULL, 0),
                      strchr(text, '\n') + 1 - text);
     assert_string_equal(audit_ports(&audit, out), "22");
 }
@@ -112,7 +112,7 @@ static void test_more_ports_than_fit(void **state)
         char line[160];
         int len = snprintf(line, sizeof(line), "%u: 00000000:%04X" NONE4 "0A" REST, i, 65535 - i);
 
-        audit_lines(&audit, AUDIT_TCP4, line, (size_t)len, NULL, 0);
+        audit_lines(&audit, SOCKETS_TCP4, line, (size_t)len, NULL, 0);
     }
     assert_int_equal(audit.count, AUDIT_PORTS_MAX);
     assert_int_equal(audit.unsaid, 3);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -264,6 +265,34 @@ static void test_ca_wants_the_name(void **state)
     drop_ends(f);
 }
 
+/* Who observes is let through and told what he would have been refused for. */
+static void test_observing(void **state)
+{
+    struct fixture *f = *state;
+    const struct tls_client_options no_ca = {.observe = true};
+    const struct tls_client_options ca = {.ca_file = f->cert, .observe = true};
+    struct tls_peer peer;
+
+    join(f, &no_ca, "example.test", 4096);
+    assert_true(tls_peer(f->client.tls, &peer));
+    assert_string_equal(peer.version, "TLSv1.3");
+    assert_string_equal(peer.certificate.pin, f->pin);
+    assert_string_equal(peer.untrusted, "");
+    assert_true(peer.certificate.not_before < time(NULL));
+    assert_true(peer.certificate.not_after > time(NULL) + 9 * 365 * 24 * 3600L);
+    assert_false(tls_peer(f->server.tls, &peer)); /* the client has shown none */
+    drop_ends(f);
+
+    prepare(f, &ca, "example.test");
+    assert_false(tls_peer(f->client.tls, &peer)); /* not yet */
+    take(&f->client, NULL, 0);
+    talk(f, 4096);
+    assert_int_equal(tls_state(f->client.tls), TLS_OPEN);
+    assert_true(tls_peer(f->client.tls, &peer));
+    assert_non_null(strstr(peer.untrusted, "ostname"));
+    drop_ends(f);
+}
+
 static void test_garbage_fails_cleanly(void **state)
 {
     struct fixture *f = *state;
@@ -324,6 +353,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_end_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ca_wants_the_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_observing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_garbage_fails_cleanly, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_files_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_certificate_is_kept, set_up, tear_down),
