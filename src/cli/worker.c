@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
@@ -35,7 +36,7 @@ static void send_beat(struct client_run *run)
 
     gateway_counters(gateway, &n);
     client_status(run->client, &tunnel);
-    const struct beat beat = {
+    struct beat beat = {
         .magic = BEAT_MAGIC,
         .registered = client_ready(run->client),
         .manner = (uint8_t)gateway_node_manner(gateway),
@@ -45,6 +46,8 @@ static void send_beat(struct client_run *run)
         .sessions = tunnel.sessions,
         .requests = n.requests,
     };
+
+    snprintf(beat.asked_model, sizeof(beat.asked_model), "%s", gateway_asked_model(gateway));
     /* a PID 1 that does not read now gets the next one */
     send(w->link, &beat, sizeof(beat), MSG_NOSIGNAL | MSG_DONTWAIT);
 }

@@ -141,6 +141,8 @@ static void start(struct exchange *x, struct http_head *head, const struct http_
     } else if (g->draining) {
         exchange_fail(x, &stopping, REASON_LOCAL_STOP);
     } else if (render(x, head, target)) {
+        if (x->route.asks_model)
+            asked_begin(&g->asked, x);
         attempt_start(x);
     } else {
         x->keep_alive = false;
@@ -346,6 +348,7 @@ void exchange_end(struct exchange *x, enum reason why, bool reuse)
     count(x);
     attempt_end(x, reuse);
     list_remove(&x->node);
+    asked_leave(&x->gw->asked, x);
     if (x->route.changes)
         engines_look_again(x->gw->engines);
     x->client = NULL;

@@ -200,6 +200,11 @@ void gateway_shed(struct gateway *g)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+const char *gateway_asked_model(const struct gateway *g)
+{
+    return g->asked.name;
+}
+
 enum node_manner gateway_node_manner(const struct gateway *g)
 {
     return g->engines != NULL ? engines_manner(g->engines, gateway_now(g)) : NODE_NOT_ASKED;
@@ -260,5 +265,6 @@ void gateway_free(struct gateway *g)
         return;
     while ((node = list_pop(&g->pools)) != NULL)
         mem_free(LIST_ENTRY(node, struct upstream_pool, node));
+    asked_leave(&g->asked, g->asked.by);
     mem_free(g);
 }

@@ -78,6 +78,9 @@ void gateway_shed(struct gateway *g);
 
 /* How MLNode's management takes the gateway's questions now. */
 enum node_manner gateway_node_manner(const struct gateway *g);
+/* The model that inference/up last named (asked.h), printable; "": none since the start. Valid as
+ * long as the gateway, and changes under the caller. */
+const char *gateway_asked_model(const struct gateway *g);
 void gateway_counters(const struct gateway *g, struct gateway_counters *out);
 /* From a request's whole head to the first byte of MLNode's answer, for the exchanges of this class
  * that ended and had one. Valid as long as the gateway, and always up to date. */

@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "gateway/asked.h"
 #include "gateway/gateway.h"
 #include "http/chunk.h"
 #include "http/edit.h"
@@ -189,6 +190,7 @@ struct gateway {
     uint64_t started_us;
     bool draining;
     bool stopping;
+    struct asked asked;
     struct cork cork;
     struct access access;
     char scratch[HTTP_RENDER_MAX]; /* a head while it is being rendered */

@@ -19,11 +19,19 @@ static void forward(struct exchange *x, const char *data, size_t len)
     upstream_write(x->up, data, len);
 }
 
+/* What is passed on of the body itself. */
+static void forward_body(struct exchange *x, const char *data, size_t len)
+{
+    forward(x, data, len);
+    if (!x->discard)
+        asked_take(&x->gw->asked, x, data, len);
+}
+
 static size_t take_length(struct exchange *x, const char *data, size_t len)
 {
     size_t n = x->request_left < len ? (size_t)x->request_left : len;
 
-    forward(x, data, n);
+    forward_body(x, data, n);
     x->request_left -= n;
     x->request_done = x->request_left == 0;
     return n;
@@ -40,7 +48,7 @@ static void forward_chunk(struct exchange *x, const struct http_chunk_event *e)
         forward(x, line, (size_t)snprintf(line, sizeof(line), "%" PRIx64 "\r\n", e->size));
         break;
     case HTTP_CHUNK_DATA:
-        forward(x, e->data, e->len);
+        forward_body(x, e->data, e->len);
         break;
     case HTTP_CHUNK_END:
         forward(x, "\r\n", 2);
@@ -96,5 +104,7 @@ size_t request_take(struct exchange *x, const char *data, size_t len)
     }
     if (x->request_done && x->discard)
         exchange_end(x, x->why, false);
+    else if (x->request_done && x->route.asks_model && asked_done(&x->gw->asked, x))
+        log_info(x->gw->host->log, "inference/up asks for the model %s", x->gw->asked.name);
     return used;
 }

@@ -55,7 +55,9 @@ struct route route_of(enum gateway_role role, struct http_slice method,
     route.run_to_end =
         route.to == ROUTE_TO_MANAGEMENT && !reads && !http_slice_is(method, "OPTIONS");
     route.silent = post && (is(target, "/api/v1/stop") || is(target, "/api/v1/inference/up"));
-    route.changes = route.silent || (post && (is(target, "/api/v1/inference/up/async") ||
-                                              is(target, "/api/v1/inference/down")));
+    route.asks_model =
+        post && (is(target, "/api/v1/inference/up") || is(target, "/api/v1/inference/up/async"));
+    route.changes =
+        route.silent || route.asks_model || (post && is(target, "/api/v1/inference/down"));
     return route;
 }

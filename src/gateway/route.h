@@ -38,6 +38,7 @@ struct route {
     bool run_to_end; /* goes on when the client leaves: what MLNode was told to do should finish */
     bool silent;     /* an answer that is not MLNode's would be taken for success: close instead */
     bool changes;    /* may change which engines there are: stop, up, down */
+    bool asks_model; /* its body names the model that is to be loaded: up */
 };
 
 /* A static word: "inference", "management", "poll", "other". */

@@ -290,6 +290,60 @@ static void uploads_and_pipelines_count(void **state)
     }
 }
 
+/* ---- what inference/up asks for -------------------------------------------------------------- */
+
+#define UP        "/v3.0.8/api/v1/inference/up"
+#define UP_MODEL  "{\"model\":\"org/name\"}" /* 20 bytes */
+#define UP_CHUNKS "5\r\n{\"mod\r\n00f;x=y\r\nel\":\"org/name\"}\r\n0\r\nA: b\r\n\r\n"
+
+static void the_model_that_is_asked_for(void **state)
+{
+    static const struct {
+        const char *request;
+        const char *name;
+    } rows[] = {
+        {POST(UP, "20", UP_MODEL), "org/name"},
+        {POST("/api/v1/inference/up/async", "20", UP_MODEL), "org/name"},
+        {"POST " UP " HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" UP_CHUNKS,
+         "org/name"},
+        {POST("/api/v1/inference/upx", "20", UP_MODEL), ""},
+        {POST("/api/v1/models/download", "20", UP_MODEL), ""},
+        {POST("/v1/completions", "20", UP_MODEL), ""},
+        {POST(UP, "21", UP_MODEL), ""}, /* the last byte never comes */
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t len = strlen(rows[i].request);
+
+        for (size_t cut = len - 60; cut <= len; cut++) {
+            struct stage *s = stage_new();
+            struct fake_conn *c = stage_user(s, ROLE_POC);
+
+            fake_send(c, rows[i].request, cut);
+            fake_run(s->h);
+            if (cut < len)
+                assert_string_equal(gateway_asked_model(s->g), "");
+            stage_say(c, rows[i].request + cut);
+            assert_string_equal(gateway_asked_model(s->g), rows[i].name);
+            if (i != COUNT(rows) - 1) /* it came through as it was */
+                REQUEST(stage_up(s, i == 5 ? ENGINE : MANAGEMENT), UP_MODEL);
+            stage_free(s);
+        }
+    }
+}
+
+/* Refused here, so MLNode never heard of it. */
+static void a_model_that_was_not_passed_on(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_POC);
+
+    gateway_drain(s->g);
+    stage_say(c, POST(UP, "20", UP_MODEL));
+    assert_string_equal(gateway_asked_model(s->g), "");
+    stage_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +356,8 @@ int main(void)
         cmocka_unit_test(the_largest_goes_first),
         cmocka_unit_test(memory_that_goes_later_is_not_asked_for_twice),
         cmocka_unit_test(uploads_and_pipelines_count),
+        cmocka_unit_test(the_model_that_is_asked_for),
+        cmocka_unit_test(a_model_that_was_not_passed_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@ enum {
     TO_END = 1 << 1,
     SILENT = 1 << 2,
     CHANGES = 1 << 3,
+    ASKS = 1 << 4,
 };
 
 static const char *const to_names[] = {"management", "inference", "engine", "status"};
@@ -21,7 +22,8 @@ static const char *const to_names[] = {"management", "inference", "engine", "sta
 static unsigned flags_of(const struct route *route)
 {
     return (route->damped ? DAMPED : 0u) | (route->run_to_end ? TO_END : 0u) |
-           (route->silent ? SILENT : 0u) | (route->changes ? CHANGES : 0u);
+           (route->silent ? SILENT : 0u) | (route->changes ? CHANGES : 0u) |
+           (route->asks_model ? ASKS : 0u);
 }
 
 static void check(enum gateway_role role, const char *method, const char *text, enum route_to to,
@@ -143,10 +145,10 @@ static void test_table(void **state)
          TO_END | SILENT | CHANGES},
         {"POST", "/api/v1/stop/", MANAGEMENT, TO_END | SILENT | CHANGES, MANAGEMENT,
          TO_END | SILENT | CHANGES},
-        {"POST", "/api/v1/inference/up", MANAGEMENT, TO_END | SILENT | CHANGES, MANAGEMENT,
-         TO_END | SILENT | CHANGES},
-        {"POST", "/api/v1/inference/up/async", MANAGEMENT, TO_END | CHANGES, MANAGEMENT,
-         TO_END | CHANGES},
+        {"POST", "/api/v1/inference/up", MANAGEMENT, TO_END | SILENT | CHANGES | ASKS, MANAGEMENT,
+         TO_END | SILENT | CHANGES | ASKS},
+        {"POST", "/api/v1/inference/up/async", MANAGEMENT, TO_END | CHANGES | ASKS, MANAGEMENT,
+         TO_END | CHANGES | ASKS},
         {"POST", "/api/v1/inference/down", MANAGEMENT, TO_END | CHANGES, MANAGEMENT,
          TO_END | CHANGES},
         {"GET", "/api/v1/stop", MANAGEMENT, 0, MANAGEMENT, 0},
