@@ -6,7 +6,8 @@
 
 struct listener;
 
-/* `accepted` is called for each waiting connection and must call listener_accept once. On failure
+/* `accepted` is called for each waiting connection and calls listener_accept once, or leaves that
+ * for later: until then nobody else is accepted, and who connects waits in the kernel. On failure
  * NULL and a negative uv code in *error. "0.0.0.0" and "::" listen on both families where the
  * machine has both. */
 struct listener *listener_open(struct net *n, const struct sockaddr *at,
