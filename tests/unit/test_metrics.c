@@ -47,8 +47,8 @@ static void seconds_are_exact(void **state)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct metrics m = {0};
-        char *want = mem_printf("# HELP s_seconds S.\n# TYPE s_seconds gauge\ns_seconds %s\n",
-                                rows[i].text);
+        char *want =
+            mem_printf("# HELP s_seconds S.\n# TYPE s_seconds gauge\ns_seconds %s\n", rows[i].text);
 
         metrics_family(&m, "s_seconds", METRICS_GAUGE, "S.");
         metrics_put_us(&m, NULL, 0, rows[i].us);
@@ -166,9 +166,12 @@ static void the_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(families_and_samples), cmocka_unit_test(seconds_are_exact),
-        cmocka_unit_test(hostile_values),       cmocka_unit_test(four_of_the_longest_labels),
-        cmocka_unit_test(reasons_that_occurred), cmocka_unit_test(histograms),
+        cmocka_unit_test(families_and_samples),
+        cmocka_unit_test(seconds_are_exact),
+        cmocka_unit_test(hostile_values),
+        cmocka_unit_test(four_of_the_longest_labels),
+        cmocka_unit_test(reasons_that_occurred),
+        cmocka_unit_test(histograms),
         cmocka_unit_test(the_limit),
     };
 
