@@ -21,6 +21,11 @@ static bool is_address(const char *text)
     return len > 0 && len < PEER_MAX && text[len] == '\0';
 }
 
+const char *downstream_address(const char *peer)
+{
+    return is_address(peer) ? peer : "unknown";
+}
+
 struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gateway_role role,
                                   const char *peer, uint16_t port)
 {
@@ -29,7 +34,7 @@ struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gate
     c->gw = g;
     c->stream = s;
     c->role = role;
-    c->peer = mem_strdup(is_address(peer) ? peer : "unknown");
+    c->peer = mem_strdup(downstream_address(peer));
     c->peer_port = port;
     list_init(&c->wait.node);
     net_task_init(&c->task, run_downstream);

@@ -5,6 +5,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "gateway/redact.h"
+#include "gateway/status.h"
 
 static const struct http_error stopping = {
     .status = 503,
@@ -84,9 +86,24 @@ static bool is_safe(struct http_slice method)
            http_slice_is(method, "OPTIONS");
 }
 
+/* The caller frees it. */
+static char *status_page(const struct gateway *g)
+{
+    json_t *document = g->document != NULL ? g->document(g->document_ctx) : gateway_status(g);
+    char *text;
+    size_t len;
+
+    redact(document);
+    len = json_dumpb(document, NULL, 0, JSON_COMPACT);
+    text = mem_zalloc(len + 1);
+    json_dumpb(document, text, len, JSON_COMPACT);
+    json_decref(document);
+    return text;
+}
+
 static void answer_status(struct exchange *x)
 {
-    char *body = status_json(x->gw);
+    char *body = status_page(x->gw);
     size_t len = strlen(body);
     char head[256];
     int n = snprintf(head, sizeof(head),
@@ -135,6 +152,7 @@ static void start(struct exchange *x, struct http_head *head, const struct http_
     http_chunk_init(&x->request_chunk);
     if (!policy_allows(g->cfg.policy, head->method, target)) {
         g->counters.refused++;
+        refusals_note(g, x->line, x->peer, "not served here (GATEWAY_POLICY)");
         exchange_fail(x, &not_served, REASON_REFUSED_POLICY);
     } else if (x->route.to == ROUTE_TO_STATUS) {
         answer_status(x);
@@ -146,6 +164,7 @@ static void start(struct exchange *x, struct http_head *head, const struct http_
         attempt_start(x);
     } else {
         x->keep_alive = false;
+        refusals_note(g, x->line, x->peer, too_much.message);
         exchange_fail(x, &too_much, REASON_BAD_REQUEST);
     }
 }
@@ -195,6 +214,7 @@ void exchange_reject(struct downstream *c, unsigned status, const char *why, boo
                                  .code = code_of_rejection(status),
                                  .message = why ? why : "malformed request"};
 
+    refusals_note(g, "", c->peer, e.message);
     g->counters.requests++;
     g->counters.answers[4]++;
     g->counters.ended.of[why_ended]++;

@@ -50,6 +50,7 @@ bool gateway_serve(struct gateway *g, struct stream *s, enum gateway_role role, 
     if (g->stopping)
         return false;
     if (g->counters.clients_now >= GATEWAY_CLIENTS_MAX) {
+        refusals_note(g, "", downstream_address(peer), "too many clients are connected");
         if (log_gate(&g->full_gate, gateway_now(g), &held))
             log_warn(g->host->log,
                      "%d clients are connected, the most there may be: one more "
@@ -218,6 +219,12 @@ void gateway_counters(const struct gateway *g, struct gateway_counters *out)
 const struct histogram *gateway_first_byte(const struct gateway *g, enum route_class class)
 {
     return &g->first_byte[class];
+}
+
+void gateway_set_document(struct gateway *g, struct json_t *(*document)(void *ctx), void *ctx)
+{
+    g->document = document;
+    g->document_ctx = ctx;
 }
 
 void gateway_drain(struct gateway *g)

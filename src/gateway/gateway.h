@@ -86,6 +86,11 @@ void gateway_counters(const struct gateway *g, struct gateway_counters *out);
  * that ended and had one. Valid as long as the gateway, and always up to date. */
 const struct histogram *gateway_first_byte(const struct gateway *g, enum route_class class);
 
+/* GET /mlgate/status is answered with what redact (redact.h) leaves of `document`'s answer, which
+ * is a new object; without this it is gateway_status (status.h). */
+struct json_t;
+void gateway_set_document(struct gateway *g, struct json_t *(*document)(void *ctx), void *ctx);
+
 /* The time before a stop. Requests that began go on; each client's connection ends after the answer
  * that is under way. A new request gets 503 `stopping` with Retry-After, or a closed connection
  * without an answer where one would be taken for success; /mlgate/status is still served. */

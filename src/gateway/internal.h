@@ -7,6 +7,7 @@
  *   answer.c    the upstream's answer on the way to the client
  *   upstream.c  connections to MLNode and the pools of idle ones
  *   cork.c      small writes of one event in one piece
+ *   refusals.c  the last ones, for the status page
  *
  * Who owns whom: a client owns its exchange, until it leaves one that runs to its end; an exchange
  * owns its upstream connection, until it gives it back to its pool. All three are freed by tasks
@@ -40,6 +41,8 @@ enum {
     /* Of a client's address: an IPv6 one has 45 at most; what a server says may be anything. */
     PEER_MAX = 64,
     RETRY_AFTER_S = 5, /* of a 503: the time to look again */
+    /* Kept for the status page: one screen. The log has the others. */
+    REFUSALS_KEPT = 16,
 };
 
 /* A moment on one of the gateway's lists, whose entries all wait equally long: so each list is
@@ -166,6 +169,15 @@ struct access {
     char lines[4096];
 };
 
+/* A request that was turned away. */
+struct refusal {
+    uint64_t at_us;
+    const char *why;     /* static */
+    char peer[PEER_MAX]; /* the client's address without port */
+    /* "METHOD /path" without the query, printable; "": what came was no head of a request. */
+    char line[LINE_MAX_BYTES];
+};
+
 struct gateway {
     const struct gateway_host *host;
     struct gateway_config cfg;
@@ -186,6 +198,10 @@ struct gateway {
     size_t objects; /* clients, exchanges and upstreams not freed yet */
     struct gateway_counters counters;
     struct histogram first_byte[ROUTE_CLASSES];
+    struct refusal refusals[REFUSALS_KEPT];
+    uint64_t n_refusals; /* ever */
+    struct json_t *(*document)(void *ctx);
+    void *document_ctx;
     struct log_gate full_gate;
     uint64_t started_us;
     bool draining;
@@ -217,6 +233,8 @@ void cork_flush(struct gateway *g);
 void cork_drop(struct gateway *g, const struct stream *s);
 
 /* downstream.c */
+/* What is taken for a client's address: `peer`, or "unknown" where it cannot be one. */
+const char *downstream_address(const char *peer);
 struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gateway_role role,
                                   const char *peer, uint16_t port);
 void downstream_write(struct downstream *c, const char *data, size_t len);
@@ -294,7 +312,9 @@ void access_log(const struct exchange *x);
 /* Writes what waits; at the latest before the gateway goes. */
 void access_flush(struct gateway *g);
 
-/* status.c: the body of GET /mlgate/status; the caller frees it. */
-char *status_json(const struct gateway *g);
+/* refusals.c: `line` as in struct refusal, `why` is static. */
+void refusals_note(struct gateway *g, const char *line, const char *peer, const char *why);
+/* The i-th of those that are kept, the latest first; NULL beyond the last. */
+const struct refusal *refusals_at(const struct gateway *g, size_t i);
 
 #endif

@@ -1,0 +1,172 @@
+#include "gateway/redact.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PATH_ROOM = 128 /* of a place in the document; ours are shorter, and others are not listed */
+};
+
+/* Places in the document: keys with dots, an array as its key alone. Objects and arrays that hold
+ * one of them stay with it; ".*" takes every number below, because the keys are words of ours. */
+static const char *const stays[] = {
+    "version",
+    "started",
+    "uptime_s",
+    "role",
+    "client_id",
+    "node_id",
+
+    "servers.state",
+    "servers.since_s",
+    "servers.round_trip_ms",
+    "servers.sessions",
+    "servers.ports.remote",
+    "servers.ports.state",
+    "servers.last_end.reason",
+    "servers.last_end.ago_s",
+    "servers.next_try_s",
+    "servers.streams",
+    "servers.bytes_in",
+    "servers.bytes_out",
+    "servers.rate_in",
+    "servers.rate_out",
+
+    "mlnode.state",
+    "mlnode.manner",
+    "mlnode.asked_model",
+    "mlnode.engines.port",
+    "mlnode.engines.live",
+    "mlnode.engines.in_flight",
+    "mlnode.engines.served",
+
+    "gateway.clients",
+    "gateway.exchanges",
+    "gateway.requests",
+    "gateway.refused_by_policy",
+    "gateway.direct",
+    "gateway.retried",
+    "gateway.bytes_in",
+    "gateway.bytes_out",
+    "gateway.ended.*",
+    "gateway.outcomes.*",
+    "gateway.first_byte_ms.*",
+    "gateway.classes.inference.outcomes.*",
+    "gateway.classes.inference.first_byte_ms.*",
+    "gateway.classes.management.outcomes.*",
+    "gateway.classes.management.first_byte_ms.*",
+    "gateway.classes.poll.outcomes.*",
+    "gateway.classes.poll.first_byte_ms.*",
+    "gateway.classes.other.outcomes.*",
+    "gateway.classes.other.first_byte_ms.*",
+    "gateway.last_refusals.ago_s",
+    "gateway.last_refusals.method",
+    "gateway.last_refusals.path",
+    "gateway.last_refusals.why",
+
+    "model.name",
+    "model.state",
+    "model.by",
+    "model.percent",
+    "model.bytes",
+    "model.total_bytes",
+    "model.rate",
+    "model.remaining_s",
+
+    "container.phase",
+    "container.worker.state",
+    "container.worker.starts",
+    "container.worker.since_s",
+    "container.mlnode.state",
+    "container.mlnode.starts",
+    "container.mlnode.since_s",
+    "container.model.state",
+    "container.model.starts",
+    "container.model.since_s",
+    "container.restarts.who",
+    "container.restarts.why",
+    "container.restarts.ago_s",
+    "container.listeners",
+    "container.more_listeners",
+};
+
+static bool is_listed(const char *place, const json_t *value)
+{
+    for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++) {
+        size_t len = strlen(stays[i]);
+
+        if (strcmp(stays[i], place) == 0)
+            return true;
+        if (stays[i][len - 1] == '*' && strncmp(stays[i], place, len - 1) == 0 &&
+            json_is_number(value))
+            return true;
+    }
+    return false;
+}
+
+/* Something below this place is listed. */
+static bool leads_on(const char *place)
+{
+    size_t len = strlen(place);
+
+    for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
+        if (strncmp(stays[i], place, len) == 0 && stays[i][len] == '.')
+            return true;
+    return false;
+}
+
+/* A model may be named by where it lies on this machine. */
+static bool is_local_path(const char *place, const json_t *value)
+{
+    const char *last = strrchr(place, '.');
+    const char *text = json_string_value(value);
+
+    return text != NULL && last != NULL &&
+           (strcmp(last, ".name") == 0 || strcmp(last, ".asked_model") == 0) &&
+           strchr("/.~", text[0]) != NULL;
+}
+
+static void redact_object(json_t *object, const char *place);
+
+/* Whether something is left of it. */
+static bool redact_value(json_t *value, const char *place)
+{
+    size_t i;
+    json_t *item;
+
+    if (json_is_object(value)) {
+        if (!leads_on(place))
+            return false;
+        redact_object(value, place);
+        return true;
+    }
+    if (!json_is_array(value))
+        return is_listed(place, value) && !is_local_path(place, value);
+    if (!is_listed(place, value) && !leads_on(place))
+        return false;
+    json_array_foreach(value, i, item) if (!redact_value(item, place))
+        json_array_remove(value, i--);
+    return true;
+}
+
+static void redact_object(json_t *object, const char *place)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+
+    json_object_foreach_safe(object, next, key, value)
+    {
+        char below[PATH_ROOM];
+        int n = snprintf(below, sizeof(below), "%s%s%s", place, place[0] ? "." : "", key);
+
+        if (n >= PATH_ROOM || !redact_value(value, below))
+            json_object_del(object, key);
+    }
+}
+
+void redact(json_t *document)
+{
+    redact_object(document, "");
+}
