@@ -62,6 +62,41 @@ socklen_t sockaddr_len(const struct sockaddr *a)
     return a->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 }
 
+static bool is_public4(uint32_t ip)
+{
+    static const struct {
+        uint32_t network;
+        unsigned bits;
+    } closed[] = {
+        {0x7f000000, 8},  /* 127.0.0.0 */
+        {0x0a000000, 8},  /* 10.0.0.0 */
+        {0xac100000, 12}, /* 172.16.0.0 */
+        {0xc0a80000, 16}, /* 192.168.0.0 */
+        {0x64400000, 10}, /* 100.64.0.0 */
+        {0xa9fe0000, 16}, /* 169.254.0.0 */
+    };
+
+    for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
+        if ((ip ^ closed[i].network) >> (32 - closed[i].bits) == 0)
+            return false;
+    return true;
+}
+
+bool sockaddr_is_public(const struct sockaddr *a)
+{
+    const struct in6_addr *v6 = &as6(a)->sin6_addr;
+    uint32_t mapped;
+
+    if (a->sa_family == AF_INET)
+        return is_public4(ntohl(as4(a)->sin_addr.s_addr));
+    if (IN6_IS_ADDR_V4MAPPED(v6)) {
+        memcpy(&mapped, v6->s6_addr + 12, sizeof(mapped));
+        return is_public4(ntohl(mapped));
+    }
+    return !IN6_IS_ADDR_LOOPBACK(v6) && !IN6_IS_ADDR_LINKLOCAL(v6) &&
+           (v6->s6_addr[0] & 0xfe) != 0xfc;
+}
+
 void sockaddr_to_network(struct sockaddr_in6 *a)
 {
     if (a->sin6_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&a->sin6_addr))

@@ -19,6 +19,9 @@ void sockaddr_text_port(const struct sockaddr *a, char out[ADDR_PORT_TEXT]);
 /* From an IP literal without brackets; false for anything else. */
 bool sockaddr_from_text(struct sockaddr_storage *out, const char *ip, uint16_t port);
 socklen_t sockaddr_len(const struct sockaddr *a);
+/* Whether strangers may reach it: true unless it is loopback, of a private or shared network
+ * (RFC 1918, RFC 6598, RFC 4193) or of the link. The wildcard addresses are every address. */
+bool sockaddr_is_public(const struct sockaddr *a);
 /* What one customer of a provider may choose from: an IPv6 address loses its lower 64 bits. */
 void sockaddr_to_network(struct sockaddr_in6 *a);
 bool sockaddr_same_host(const struct sockaddr *a, const struct sockaddr *b);

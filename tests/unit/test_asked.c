@@ -25,7 +25,8 @@ static void names(void **state)
         const char *name; /* NULL: the one before stays */
     } rows[] = {
         {"{\"model\":\"org/one\"}", "org/one"},
-        {" {\"dtype\": \"auto\", \"model\": \"org/two\", \"additional_args\": [\"-x\"]}\n", "org/two"},
+        {" {\"dtype\": \"auto\", \"model\": \"org/two\", \"additional_args\": [\"-x\"]}\n",
+         "org/two"},
         {"{\"model\":\"a\",\"model\":\"b\"}", "b"}, /* as MLNode reads it: the last one counts */
         {"{\"model\":\"\\u00e9\\u001b[1m\"}", "\\xc3\\xa9\\x1b[1m"},
         {"{\"model\":\"\"}", NULL},

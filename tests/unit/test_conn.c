@@ -389,6 +389,30 @@ static void test_addresses_as_frp_writes_them(void **state)
     }
 }
 
+static void test_public_addresses(void **state)
+{
+    static const char *const closed[] = {
+        "127.0.0.1",   "127.255.255.255", "10.0.0.1",        "172.16.0.1",     "172.31.255.255",
+        "192.168.1.1", "100.64.0.1",      "100.127.255.255", "169.254.1.1",    "::1",
+        "fe80::1",     "fd00::1",         "fcff::1",         "::ffff:10.1.2.3"};
+    static const char *const open[] = {
+        "0.0.0.0",         "::",          "8.8.8.8",        "172.15.255.255", "172.32.0.1",
+        "192.167.255.255", "192.169.0.0", "100.63.255.255", "100.128.0.0",    "203.0.113.7",
+        "2001:db8::1",     "fe00::1",     "::ffff:8.8.8.8"};
+    struct sockaddr_storage at;
+
+    for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
+        assert_true(sockaddr_from_text(&at, closed[i], 1));
+        if (sockaddr_is_public((const struct sockaddr *)&at))
+            fail_msg("%s is not public", closed[i]);
+    }
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+        assert_true(sockaddr_from_text(&at, open[i], 1));
+        if (!sockaddr_is_public((const struct sockaddr *)&at))
+            fail_msg("%s is public", open[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +426,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_dial_cancelled, set_up, tear_down),
         cmocka_unit_test(test_tasks_of_the_last_turn_run),
         cmocka_unit_test(test_addresses_as_frp_writes_them),
+        cmocka_unit_test(test_public_addresses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

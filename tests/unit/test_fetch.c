@@ -1,4 +1,5 @@
-/* net/fetch.h, and with it net/http_client.h, against a server that says exactly what a row says. */
+/* net/fetch.h, and with it net/http_client.h, against a server that says exactly what a row says.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -325,10 +326,10 @@ static void test_refused(void **state)
 
 static void test_the_request(void **state)
 {
-    struct server s = {
-        .says = HEAD "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n",
-        .until = "}",
-        .stays = true};
+    struct server s = {.says =
+                           HEAD "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n",
+                       .until = "}",
+                       .stays = true};
     struct fetch_answer a;
     char error[FETCH_ERROR_MAX] = "";
     struct fetch_request r;
