@@ -1,3 +1,4 @@
+#include "base/human.h"
 #include "base/text.h"
 
 #include <setjmp.h>
@@ -182,12 +183,46 @@ static void test_put_json(void **state)
     }
 }
 
+static void numbers_for_people(void **state)
+{
+    static const struct {
+        uint64_t value;
+        const char *bytes;
+        const char *seconds;
+    } rows[] = {
+        {0, "0 B", "0 s"},
+        {99, "99 B", "99 s"},
+        {100, "100 B", "2 min"},
+        {1023, "1023 B", "17 min"},
+        {1024, "1.00 KiB", "17 min"},
+        {5999, "5.86 KiB", "100 min"},
+        {6000, "5.86 KiB", "1.7 h"},
+        {10234, "9.99 KiB", "2.8 h"},
+        {10239, "10.0 KiB", "2.8 h"},
+        {102348, "99.9 KiB", "28.4 h"},
+        {172799, "169 KiB", "48.0 h"},
+        {172800, "169 KiB", "2 d"},
+        {1023487, "999 KiB", "12 d"},
+        {1023489, "0.98 MiB", "12 d"},
+        {UINT64_C(33822867456), "31.5 GiB", "391468 d"},
+        {UINT64_MAX, "16.0 EiB", "for ever"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[HUMAN_MAX];
+
+        assert_string_equal(human_bytes(text, rows[i].value), rows[i].bytes);
+        assert_string_equal(human_seconds(text, rows[i].value), rows[i].seconds);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_uint), cmocka_unit_test(test_uint),
-        cmocka_unit_test(test_utf8_len), cmocka_unit_test(test_put_json),
-        cmocka_unit_test(test_hex),      cmocka_unit_test(test_equal_secret),
+        cmocka_unit_test(numbers_for_people), cmocka_unit_test(test_put_uint),
+        cmocka_unit_test(test_uint),          cmocka_unit_test(test_utf8_len),
+        cmocka_unit_test(test_put_json),      cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_equal_secret),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
