@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -103,6 +104,48 @@ int bind_guard_place(const char *const *dirs, char path[BIND_GUARD_PATH_MAX], ch
         if (strlen(dirs[i]) + sizeof("/" NAME) <= BIND_GUARD_PATH_MAX &&
             make(dirs[i], path, why, why_size))
             return 0;
+    path[0] = '\0';
+    return ERR_IO;
+}
+
+/* The directory, or where it is missing the one above it. */
+static bool could_make(const char *dir, char *why, size_t why_size)
+{
+    char above[BIND_GUARD_PATH_MAX];
+    const char *place = dir;
+    struct statvfs fs;
+    char *slash;
+
+    snprintf(above, sizeof(above), "%s", dir);
+    slash = strrchr(above, '/');
+    if (access(dir, F_OK) != 0 && slash != NULL) {
+        slash[slash == above ? 1 : 0] = '\0';
+        place = above;
+    } else if (!dir_is_ours(dir)) {
+        snprintf(why, why_size, "%s is no directory that only root may write", dir);
+        return false;
+    }
+    if (faccessat(AT_FDCWD, place, W_OK | X_OK, AT_EACCESS) != 0) {
+        snprintf(why, why_size, "%s cannot be written: %m", place);
+        return false;
+    }
+    if (statvfs(place, &fs) != 0 || (fs.f_flag & ST_NOEXEC) == 0)
+        return true;
+    snprintf(why, why_size, "nothing can be executed from %s (noexec)", place);
+    return false;
+}
+
+int bind_guard_look(const char *const *dirs, char path[BIND_GUARD_PATH_MAX], char *why,
+                    size_t why_size)
+{
+    snprintf(why, why_size, "no directory for it");
+    for (size_t i = 0; dirs[i]; i++)
+        if (look(dirs[i], path))
+            return 0;
+    for (size_t i = 1; dirs[0] && dirs[i]; i++)
+        if (could_make(dirs[i], why, why_size) &&
+            snprintf(path, BIND_GUARD_PATH_MAX, "%s/" NAME, dirs[i]) < BIND_GUARD_PATH_MAX)
+            return ERR_NOTFOUND;
     path[0] = '\0';
     return ERR_IO;
 }

@@ -22,6 +22,11 @@ extern const char *const bind_guard_dirs[];
 int bind_guard_place(const char *const *dirs, char path[BIND_GUARD_PATH_MAX], char *why,
                      size_t why_size);
 
+/* What bind_guard_place would do, changing nothing: 0 when the file is at `path`, ERR_NOTFOUND when
+ * it would be written to `path`, ERR_IO with the reason in `why` when neither is possible. */
+int bind_guard_look(const char *const *dirs, char path[BIND_GUARD_PATH_MAX], char *why,
+                    size_t why_size);
+
 /* BIND_GUARD_PORTS as the guard reads it, "5000-5128,8080". The caller's, released by mem_free. */
 char *bind_guard_ports(const struct port_range *ranges, size_t count);
 

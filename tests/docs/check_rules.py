@@ -25,9 +25,12 @@ LAYERS = {
     "testnode": ["base", "http", "net"],
     "observe": ["base", "http", "config", "net", "gateway", "tunnel"],
     "container": ["base", "config", "testnode", "observe"],
+    "check": [
+        *("base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "container"),
+    ],
     "cli": [
         *("base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "testnode"),
-        *("observe", "container"),
+        *("observe", "container", "check"),
     ],
 }
 # Cores: no sockets, no clock, no loop.
