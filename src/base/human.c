@@ -15,8 +15,11 @@ char *human_bytes(char out[HUMAN_MAX], uint64_t bytes)
     }
     for (value /= 1024; value >= 999.5 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
         value /= 1024;
-    snprintf(out, HUMAN_MAX, "%.*f %s", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value,
-             units[unit]);
+    snprintf(out, HUMAN_MAX, "%.*f %s",
+             value < 9.995   ? 2
+             : value < 99.95 ? 1
+                             : 0,
+             value, units[unit]);
     return out;
 }
 

@@ -210,13 +210,23 @@ static void check_bind_guard(struct findings *list)
 
 static void skip_unconfigured(struct findings *list)
 {
-    static const enum check_id needing[] = {
-        CHECK_INSTANCE,    CHECK_DNS,           CHECK_TCP,
-        CHECK_TLS,         CHECK_LOGIN,         CHECK_API_TCP,
-        CHECK_API_HTTP,    CHECK_CLOCK_API,     CHECK_MLNODE_MANAGEMENT,
-        CHECK_MLNODE_INFERENCE, CHECK_GATEWAY_LISTEN, CHECK_DISK_HF_HOME,
-        CHECK_DISK_FRP_CONFIG_DIR, CHECK_DISK_LOG_DIR, CHECK_SHM,
-        CHECK_GPU, CHECK_PORTS_CLIENT_ID};
+    static const enum check_id needing[] = {CHECK_INSTANCE,
+                                            CHECK_DNS,
+                                            CHECK_TCP,
+                                            CHECK_TLS,
+                                            CHECK_LOGIN,
+                                            CHECK_API_TCP,
+                                            CHECK_API_HTTP,
+                                            CHECK_CLOCK_API,
+                                            CHECK_MLNODE_MANAGEMENT,
+                                            CHECK_MLNODE_INFERENCE,
+                                            CHECK_GATEWAY_LISTEN,
+                                            CHECK_DISK_HF_HOME,
+                                            CHECK_DISK_FRP_CONFIG_DIR,
+                                            CHECK_DISK_LOG_DIR,
+                                            CHECK_SHM,
+                                            CHECK_GPU,
+                                            CHECK_PORTS_CLIENT_ID};
 
     for (size_t i = 0; i < sizeof(needing) / sizeof(needing[0]); i++)
         finding_skip(list, needing[i], NULL, CHECK_CONFIG);

@@ -110,8 +110,8 @@ static void judge_room(struct findings *list, const struct directory_facts *d,
     } else if (full || left > usable(d)) {
         finding_add(list, CHECK_DISK_HF_HOME, "HF_HOME", VERDICT_FAIL,
                     "%s has %" PRIu64 " GB free, of which %" PRIu64 " GB may be used (the last %d "
-                    "%% stay free); %s still needs about %" PRIu64 " GB", d->path, d->free / GB,
-                    usable(d) / GB, CHECK_FREE_PERCENT, m->name, left / GB);
+                    "%% stay free); %s still needs about %" PRIu64 " GB",
+                    d->path, d->free / GB, usable(d) / GB, CHECK_FREE_PERCENT, m->name, left / GB);
         finding_remedy(list, "%s", room_remedy);
     } else if (size == 0) {
         finding_add(list, CHECK_DISK_HF_HOME, "HF_HOME", VERDICT_OK,
@@ -120,7 +120,8 @@ static void judge_room(struct findings *list, const struct directory_facts *d,
     } else {
         finding_add(list, CHECK_DISK_HF_HOME, "HF_HOME", VERDICT_OK,
                     "%s can be written, %" PRIu64 " GB are free; %s still needs about %" PRIu64
-                    " GB", d->path, d->free / GB, m->name, left / GB);
+                    " GB",
+                    d->path, d->free / GB, m->name, left / GB);
     }
 }
 
@@ -133,7 +134,8 @@ void judge_hf_home(struct findings *list, const struct directory_facts *d,
         return;
     }
     if (m->is_path) {
-        finding_add(list, CHECK_DISK_HF_HOME, "MODEL_NAME", m->path_exists ? VERDICT_OK : VERDICT_FAIL,
+        finding_add(list, CHECK_DISK_HF_HOME, "MODEL_NAME",
+                    m->path_exists ? VERDICT_OK : VERDICT_FAIL,
                     m->path_exists ? "%s is here" : "%s does not exist", m->name);
         if (!m->path_exists)
             finding_remedy(list, "put the model there, or name a repository of the hub");
@@ -189,7 +191,8 @@ void judge_shm(struct findings *list, const struct host_facts *f)
     else
         finding_add(list, CHECK_SHM, NULL, VERDICT_WARN,
                     "/dev/shm has %" PRIu64 " MiB; with TENSOR_PARALLEL_SIZE=%d the engine's "
-                    "processes want %d", mib, f->tensor_parallel_size, CHECK_SHM_MIB);
+                    "processes want %d",
+                    mib, f->tensor_parallel_size, CHECK_SHM_MIB);
     finding_remedy(list, "docker run --shm-size=16g or --ipc=host; where the platform sets it, "
                          "choose a larger machine, or TENSOR_PARALLEL_SIZE=1");
 }
@@ -201,9 +204,9 @@ static void no_gpu(struct findings *list, const struct host_facts *f)
                     "the test servers (UBUNTU_TEST) need no GPU");
         return;
     }
-    finding_add(list, CHECK_GPU, NULL, VERDICT_FAIL, f->gpu_drivers > 0
-                ? "the driver has GPUs, and no /dev/nvidia0 is in this container"
-                : "no GPU is here");
+    finding_add(list, CHECK_GPU, NULL, VERDICT_FAIL,
+                f->gpu_drivers > 0 ? "the driver has GPUs, and no /dev/nvidia0 is in this container"
+                                   : "no GPU is here");
     finding_remedy(list, "docker run --gpus all, with the NVIDIA container toolkit on the host; "
                          "UBUNTU_TEST=true runs without a GPU");
 }
@@ -239,7 +242,8 @@ void judge_open_files(struct findings *list, uint64_t limit, uint64_t wanted)
     }
     finding_add(list, CHECK_OPEN_FILES, NULL, VERDICT_WARN,
                 "%" PRIu64 " are allowed; each user takes one, %" PRIu64 " are enough for a busy "
-                "node", limit, wanted);
+                "node",
+                limit, wanted);
     finding_remedy(list, "docker run --ulimit nofile=65536; with systemd LimitNOFILE=65536; else "
                          "ulimit -Hn");
 }

@@ -9,10 +9,10 @@
 #include "check/finding.h"
 
 enum {
-    CHECK_SHM_MIB = 8 * 1024,     /* NCCL's buffers between the GPUs of one engine */
-    CHECK_FREE_PERCENT = 20,      /* of a file system that models never take */
-    CHECK_CLIENT_FILES = 4096,    /* one for each user, engine and file */
-    CHECK_SERVER_FILES = 16384,   /* one for each user of each client */
+    CHECK_SHM_MIB = 8 * 1024,   /* NCCL's buffers between the GPUs of one engine */
+    CHECK_FREE_PERCENT = 20,    /* of a file system that models never take */
+    CHECK_CLIENT_FILES = 4096,  /* one for each user, engine and file */
+    CHECK_SERVER_FILES = 16384, /* one for each user of each client */
 };
 
 /* A directory that somebody will write into. */
@@ -21,8 +21,8 @@ struct directory_facts {
     const char *path;
     bool exists;
     bool is_directory;
-    bool writable; /* or, where it does not exist, can be made */
-    int error;     /* errno of what failed; 0: nothing did */
+    bool writable;  /* or, where it does not exist, can be made */
+    int error;      /* errno of what failed; 0: nothing did */
     uint64_t total; /* bytes of its file system; 0: not known */
     uint64_t free;  /* that we may use */
 };
@@ -31,8 +31,8 @@ struct model_facts {
     const char *name;
     bool is_path;
     bool path_exists;
-    bool complete;     /* in HF_HOME, and nothing of it is under way */
-    uint64_t bytes;    /* in HF_HOME already */
+    bool complete;  /* in HF_HOME, and nothing of it is under way */
+    uint64_t bytes; /* in HF_HOME already */
 };
 
 struct host_facts {

@@ -55,15 +55,17 @@ static void judge_clock(struct findings *list, const char *subject, const struct
     if (f->date_s == 0) {
         finding_add(list, CHECK_CLOCK_API, subject, VERDICT_SKIP, "its answers tell no time");
     } else if (skew < CHECK_SKEW_WARN_S) {
-        finding_add(list, CHECK_CLOCK_API, subject, VERDICT_OK, "the clocks agree within %" PRId64
-                    " s", skew + 1);
+        finding_add(list, CHECK_CLOCK_API, subject, VERDICT_OK,
+                    "the clocks agree within %" PRId64 " s", skew + 1);
     } else {
         finding_add(list, CHECK_CLOCK_API, subject,
                     skew < CHECK_SKEW_FAIL_S ? VERDICT_WARN : VERDICT_FAIL,
                     "our clock is %" PRId64 " s %s the API node's", skew, side);
-        finding_remedy(list, "set the clock that is wrong (NTP); a container has its host's, so "
-                             "this is for the platform to mend, or choose another host; a server "
-                             "refuses logins that are more than %d s away", CHECK_SKEW_FAIL_S);
+        finding_remedy(list,
+                       "set the clock that is wrong (NTP); a container has its host's, so "
+                       "this is for the platform to mend, or choose another host; a server "
+                       "refuses logins that are more than %d s away",
+                       CHECK_SKEW_FAIL_S);
     }
 }
 
@@ -167,7 +169,8 @@ static void inference_absent(struct findings *list, const char *subject, const s
     } else {
         finding_add(list, CHECK_MLNODE_INFERENCE, subject, VERDICT_WARN,
                     "connected, and no answer: %s", text_of(f));
-        finding_remedy(list, "the engines may be overloaded; if it stays so, MLNode's log says why");
+        finding_remedy(list,
+                       "the engines may be overloaded; if it stays so, MLNode's log says why");
     }
 }
 

@@ -20,15 +20,15 @@ struct http_facts {
     const char *host;
     uint16_t port;
     const char *path;
-    bool answered;     /* a whole HTTP answer came */
-    enum reason why;   /* otherwise; REASON_NONE: the time was up */
-    char text[320];    /* one sentence about the failure */
-    unsigned status;   /* 0: not even a head came */
-    int64_t date_s;    /* of the answer's Date; 0: it has none */
-    int64_t here_s;    /* our clock when its head came */
-    char server[64];   /* its Server field, escaped */
-    char peer[64];     /* who was connected to; "": nobody */
-    char *body;        /* owned; not terminated */
+    bool answered;   /* a whole HTTP answer came */
+    enum reason why; /* otherwise; REASON_NONE: the time was up */
+    char text[320];  /* one sentence about the failure */
+    unsigned status; /* 0: not even a head came */
+    int64_t date_s;  /* of the answer's Date; 0: it has none */
+    int64_t here_s;  /* our clock when its head came */
+    char server[64]; /* its Server field, escaped */
+    char peer[64];   /* who was connected to; "": nobody */
+    char *body;      /* owned; not terminated */
     size_t len;
 };
 

@@ -14,8 +14,9 @@ static void not_registered(struct findings *list)
 {
     finding_add(list, CHECK_INSTANCE, NULL, VERDICT_FAIL,
                 "`mlgate run` is here and its tunnel is not registered with the server");
-    finding_remedy(list, "if dns to login are ok, the server refuses the ports: `mlgate status` and "
-                         "the container's log (grep frpc) say who has them");
+    finding_remedy(list,
+                   "if dns to login are ok, the server refuses the ports: `mlgate status` and "
+                   "the container's log (grep frpc) say who has them");
 }
 
 static void answered(struct findings *list, const struct health *h)

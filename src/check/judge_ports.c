@@ -100,8 +100,9 @@ void judge_published(struct findings *list, const struct published *p,
                          : "the platform publishes it (%.*s); now nothing listens there for "
                            "strangers",
                     (int)p->items[i].name_len, p->items[i].variable);
-        finding_remedy(list, "rent the machine again without that port: no port of MLNode or mlgate "
-                             "needs to be published");
+        finding_remedy(list,
+                       "rent the machine again without that port: no port of MLNode or mlgate "
+                       "needs to be published");
     }
     if (!said)
         finding_add(list, CHECK_PORTS_PUBLISHED, NULL, VERDICT_OK,
@@ -147,8 +148,10 @@ void judge_gateway_listen(struct findings *list, const struct holder_facts *f, b
                     f->address);
     } else {
         finding_add(list, CHECK_GATEWAY_LISTEN, f->variable, VERDICT_FAIL, "%s is held by %s%s",
-                    f->address, f->name[0] ? f->name : "another program (as root this check says "
-                                                       "which)",
+                    f->address,
+                    f->name[0] ? f->name
+                               : "another program (as root this check says "
+                                 "which)",
                     f->name[0] ? ", which is not mlgate" : "");
         finding_remedy(list, "end that program, or set %s to another address", f->variable);
     }

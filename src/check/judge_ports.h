@@ -33,9 +33,9 @@ struct holder_facts {
     const char *address;  /* "127.0.0.1:8081" */
     bool unreadable;      /* the kernel's list */
     bool held;
-    bool ours;      /* held by a process that is `mlgate` */
-    char name[32];  /* of who holds it, escaped; "": not known */
-    int pid;        /* 0: not known */
+    bool ours;     /* held by a process that is `mlgate` */
+    char name[32]; /* of who holds it, escaped; "": not known */
+    int pid;       /* 0: not known */
 };
 
 void judge_client_id(struct findings *list, const char *client_id, unsigned number);

@@ -233,8 +233,9 @@ static void skip_from(struct findings *list, const struct tunnel_facts *f, size_
                       enum check_id cause)
 {
     const enum check_id trust = f->ca_file != NULL && f->n_pins == 0 ? CHECK_TLS_CA : CHECK_TLS_PIN;
-    const enum check_id after[] = {CHECK_TCP,          CHECK_TLS,   trust, CHECK_TLS_EXPIRY,
-                                   CHECK_CLOCK_SERVER, CHECK_LOGIN, CHECK_ROUND_TRIP};
+    const enum check_id after[] = {CHECK_TCP,        CHECK_TLS,          trust,
+                                   CHECK_TLS_EXPIRY, CHECK_CLOCK_SERVER, CHECK_LOGIN,
+                                   CHECK_ROUND_TRIP};
 
     for (size_t i = first; i < sizeof(after) / sizeof(after[0]); i++)
         finding_skip(list, after[i], f->server, cause);

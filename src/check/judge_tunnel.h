@@ -12,7 +12,8 @@
 enum {
     TUNNEL_TEXT = 400,
     TUNNEL_ADDRESSES = 256,
-    CHECK_EXPIRY_SOON_S = 30 * 24 * 3600, /* time enough to make a new certificate and hand it out */
+    CHECK_EXPIRY_SOON_S =
+        30 * 24 * 3600, /* time enough to make a new certificate and hand it out */
 };
 
 /* How far the question came; what is named is what is under way. */

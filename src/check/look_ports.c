@@ -8,8 +8,8 @@
 
 struct search {
     uint16_t port;
-    bool any;          /* every address of the machine is wanted */
-    uint8_t addr[16];  /* else this one */
+    bool any;         /* every address of the machine is wanted */
+    uint8_t addr[16]; /* else this one */
     size_t addr_len;
     struct listening found;
     bool held;
@@ -28,8 +28,7 @@ static void compare(void *ctx, const struct listening *l)
         addr += sizeof(mapped);
         len = 4;
     }
-    if (!s->any && !sockets_is_any(l) &&
-        (len != s->addr_len || memcmp(addr, s->addr, len) != 0))
+    if (!s->any && !sockets_is_any(l) && (len != s->addr_len || memcmp(addr, s->addr, len) != 0))
         return;
     s->held = true;
     s->found = *l;

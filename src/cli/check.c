@@ -109,8 +109,8 @@ static char *complete_environment(void)
     char *said = mem_strdup("all variables can be used");
 
     if (borrowed > 0) {
-        char *longer = mem_printf("%s; %zu that were missing here came from /proc/1/environ", said,
-                                  borrowed);
+        char *longer =
+            mem_printf("%s; %zu that were missing here came from /proc/1/environ", said, borrowed);
 
         mem_free(said);
         said = longer;

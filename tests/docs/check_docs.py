@@ -158,6 +158,21 @@ def check_gateway_flags(binary):
         yield "`mlgate gateway --help` names no flag"
 
 
+def check_ids(binary):
+    """The ids of `mlgate check` are in the manual, each with what it is about."""
+    said = ask(binary, "check", "--help").split("The ids of the findings:")[1]
+    real = dict(re.findall(r"^  (\S+) +(.+)$", said, re.M))
+    manual = text_of(MANUALS[0]).split(".Ss The check")[1].split("\n.Ss ")[0]
+    told = dict(re.findall(r"^\.It Li (\S+)\n(.+)\.$", manual, re.M))
+    if not real:
+        yield "`mlgate check --help` names no id"
+    for name in sorted(real.keys() ^ told.keys()):
+        yield f"the id {name} is only in one of `mlgate check --help` and {MANUALS[0]}"
+    for name in sorted(real.keys() & told.keys()):
+        if real[name].lower() != told[name].lower():
+            yield f"{MANUALS[0]} says something else about {name} than `mlgate check --help`"
+
+
 def check_server_flags(binary):
     said = ask(binary, "help", "server")
     manual = text_of(MANUALS[1])
@@ -342,6 +357,7 @@ def checks(binary):
     yield "variables", lambda: check_variables(binary)
     yield "variables of README.md", lambda: check_readme_variables(binary)
     yield "gateway flags", lambda: check_gateway_flags(binary)
+    yield "ids of check", lambda: check_ids(binary)
     yield "server flags", lambda: check_server_flags(binary)
     yield "verbs", lambda: check_verbs(binary)
     yield "log lines of README.md", lambda: check_texts("README.md", "## Troubleshooting")
