@@ -38,7 +38,7 @@ static char *safe_copy(const char *text, size_t size)
     return mem_strdup(log_safe(safe, size, text, strlen(text)));
 }
 
-static char *safe_format(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static char *safe_format(const char *format, va_list args)
 {
     char text[TEXT_MAX];
 
