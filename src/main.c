@@ -12,11 +12,13 @@ static const struct verb verbs[] = {
      "the tunnel client: -c frpc.ini, or tunnel and gateway from the environment"},
     {"gateway", cli_gateway, "the HTTP gateway in front of one MLNode, alone"},
     {"server", cli_server, "the frp server for the network node"},
+    {"register", cli_register, "the node object for the API node, printed or sent"},
     {"testnode", cli_testnode, "a stand-in for MLNode without a GPU"},
     {"demo", cli_demo, "all of it on loopback: a streamed answer, what is routed and refused"},
     {"version", cli_version, "print the version"},
     {"help", cli_help,
-     "this text; `help env`, `help client`, `help gateway`, `help server` say more"},
+     "this text; `help env`, `help client`, `help gateway`, `help register`, `help server` say "
+     "more"},
 };
 
 enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]) };

@@ -6,6 +6,7 @@
 #include "cli/verb.h"
 #include "config/env.h"
 #include "config/frps.h"
+#include "config/registration.h"
 #include "testnode/verb.h"
 
 int cli_version(int argc, char **argv)
@@ -36,11 +37,15 @@ int cli_help(int argc, char **argv)
         server_help(stdout, colour);
     else if (strcmp(argv[1], "gateway") == 0)
         env_gateway_help(stdout, colour);
+    else if (strcmp(argv[1], "register") == 0)
+        registration_help(stdout, colour);
     else if (strcmp(argv[1], "client") == 0)
         return cli_client(2, (char **)(void *)client_help);
     else {
-        fprintf(stderr, "mlgate help: nothing about '%s'; there is env, client, gateway, server\n",
-                argv[1]);
+        fprintf(
+            stderr,
+            "mlgate help: nothing about '%s'; there is env, client, gateway, register, server\n",
+            argv[1]);
         return 2;
     }
     return 0;

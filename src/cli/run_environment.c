@@ -56,34 +56,74 @@ static char *read_all(const char *path, size_t *len)
     return text;
 }
 
-/* `had_token`: from before, so that both variables of PID 1 may come, and be reported. */
-static bool add(char *line, bool had_token)
+/* Cuts the next "NAME=value" at its '=' and puts *value behind that; NULL at the end. */
+static char *next_line(char **at, const char *end, char **value)
 {
-    char *equals = strchr(line, '=');
-    bool wanted;
+    while (*at < end) {
+        char *line = *at;
+        char *equals = strchr(line, '=');
 
-    if (equals == NULL || equals == line)
-        return false;
-    *equals = '\0';
-    wanted = is_token(line) ? !had_token : !has(line);
-    return wanted && setenv(line, equals + 1, 1) == 0;
+        *at += strlen(line) + 1;
+        if (equals == NULL || equals == line)
+            continue;
+        *equals = '\0';
+        *value = equals + 1;
+        return line;
+    }
+    return NULL;
 }
 
-size_t run_environment_borrow(const char *path)
+static bool listed(const char *name, const char *const *names)
+{
+    while (*names != NULL && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+/* `only`: those names; NULL: all. Whether there was a token is asked before, so that both variables
+ * of PID 1 may come, and be reported. */
+static size_t borrow(const char *path, const char *const *only)
 {
     bool had_token = has_token();
     size_t added = 0;
     size_t len;
-    char *text;
+    char *text = read_all(path, &len);
+    char *at = text;
+    char *name, *value;
 
-    if (!lacks_something() || (text = read_all(path, &len)) == NULL)
+    if (text == NULL)
         return 0;
-    for (char *line = text; line < text + len;) {
-        size_t length = strlen(line);
+    while ((name = next_line(&at, text + len, &value)) != NULL) {
+        bool wanted = is_token(name) ? !had_token : !has(name);
 
-        added += add(line, had_token);
-        line += length + 1;
+        if (wanted && (only == NULL || listed(name, only)) && setenv(name, value, 1) == 0)
+            added++;
     }
     mem_free_secret(text, RUN_ENVIRONMENT_MAX + 1);
     return added;
+}
+
+size_t run_environment_borrow(const char *path)
+{
+    return lacks_something() ? borrow(path, NULL) : 0;
+}
+
+size_t run_environment_borrow_only(const char *path, const char *const *names)
+{
+    return borrow(path, names);
+}
+
+const char *run_environment_find(const char *path, const char *const *beginnings)
+{
+    const char *found = NULL;
+    size_t len;
+    char *text = read_all(path, &len);
+
+    for (char *line = text; text != NULL && found == NULL && line < text + len;
+         line += strlen(line) + 1)
+        for (size_t i = 0; beginnings[i] != NULL && found == NULL; i++)
+            if (strncmp(line, beginnings[i], strlen(beginnings[i])) == 0)
+                found = beginnings[i];
+    mem_free_secret(text, text ? RUN_ENVIRONMENT_MAX + 1 : 0);
+    return found;
 }

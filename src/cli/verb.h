@@ -17,6 +17,7 @@ int cli_check(int argc, char **argv);
 int cli_client(int argc, char **argv);
 int cli_gateway(int argc, char **argv);
 int cli_server(int argc, char **argv);
+int cli_register(int argc, char **argv);
 int cli_testnode(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 int cli_version(int argc, char **argv);

@@ -321,6 +321,15 @@ static void check_together(char *const *environ_list, const struct env_config *e
                      env->n_servers, env->servers[0].host, env->servers[0].port);
 }
 
+void env_name_client(struct env_config *env)
+{
+    env->client_id_number = 0;
+    for (const char *digit = env->client_id; *digit; digit++)
+        env->client_id_number = env->client_id_number * 10 + (unsigned)(*digit - '0');
+    if (env->node_id == NULL)
+        env->node_id = mem_strdup(env->client_id);
+}
+
 int env_load(char *const *environ_list, struct env_config *out, struct problems *problems)
 {
     size_t before = problems->errors;
@@ -338,10 +347,7 @@ int env_load(char *const *environ_list, struct env_config *out, struct problems 
         env_free(out);
         return ERR_SYNTAX;
     }
-    for (const char *digit = out->client_id; *digit; digit++)
-        out->client_id_number = out->client_id_number * 10 + (unsigned)(*digit - '0');
-    if (out->node_id == NULL)
-        out->node_id = mem_strdup(out->client_id);
+    env_name_client(out);
     return 0;
 }
 

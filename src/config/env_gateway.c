@@ -6,26 +6,19 @@
 #include "config/problem.h"
 
 /* Each flag stands for a variable and wins over it. */
-static const struct {
-    const char *name;
-    const char *variable;
-} flags[] = {
-    {"listen", "GATEWAY_LISTEN"},        {"listen-poc", "GATEWAY_LISTEN_POC"},
-    {"management", "MLNODE_MANAGEMENT"}, {"inference", "MLNODE_INFERENCE"},
-    {"policy", "GATEWAY_POLICY"},        {"engine-direct", "ENGINE_DIRECT"},
-    {"engine-ports", "ENGINE_PORTS"},    {"memory-limit", "MEMORY_LIMIT"},
-    {"log-level", "LOG_LEVEL"},          {"log-format", "LOG_FORMAT"},
+static const struct env_flag flags[] = {
+    {.name = "listen", .variable = "GATEWAY_LISTEN"},
+    {.name = "listen-poc", .variable = "GATEWAY_LISTEN_POC"},
+    {.name = "management", .variable = "MLNODE_MANAGEMENT"},
+    {.name = "inference", .variable = "MLNODE_INFERENCE"},
+    {.name = "policy", .variable = "GATEWAY_POLICY"},
+    {.name = "engine-direct", .variable = "ENGINE_DIRECT"},
+    {.name = "engine-ports", .variable = "ENGINE_PORTS"},
+    {.name = "memory-limit", .variable = "MEMORY_LIMIT"},
+    {.name = "log-level", .variable = "LOG_LEVEL"},
+    {.name = "log-format", .variable = "LOG_FORMAT"},
 };
 enum { FLAGS = sizeof(flags) / sizeof(flags[0]) };
-
-static const struct field *field_of(const char *variable)
-{
-    const struct field *f = env_fields;
-
-    while (strcmp(f->name, variable) != 0)
-        f++;
-    return f;
-}
 
 /* ---- what the settings must be together ------------------------------------------------------ */
 
@@ -87,43 +80,6 @@ void env_gateway_check(const struct env_config *env, struct problems *problems)
 
 /* ---- flags ----------------------------------------------------------------------------------- */
 
-/* The flag that `word` is, with *value at what follows its '=', or NULL; FLAGS: none of them. */
-static size_t flag_of(const char *word, const char **value)
-{
-    const char *equals = strchr(word, '=');
-    size_t len = equals ? (size_t)(equals - word) : strlen(word);
-
-    *value = equals ? equals + 1 : NULL;
-    for (size_t i = 0; len > 2 && strncmp(word, "--", 2) == 0 && i < FLAGS; i++)
-        if (strlen(flags[i].name) == len - 2 && memcmp(flags[i].name, word + 2, len - 2) == 0)
-            return i;
-    return FLAGS;
-}
-
-static const char *read_flags(char *const *words, const char *values[FLAGS])
-{
-    for (; *words != NULL; words++) {
-        const char *value;
-        size_t i = flag_of(*words, &value);
-
-        if (i == FLAGS || (value == NULL && words[1] == NULL))
-            return *words;
-        values[i] = value != NULL ? value : *++words;
-    }
-    return NULL;
-}
-
-static void set_flag(size_t i, const char *value, struct env_config *out, struct problems *problems)
-{
-    char where[32];
-
-    snprintf(where, sizeof(where), "--%s", flags[i].name);
-    if (strlen(value) > ENV_VALUE_MAX)
-        problem_addf(problems, where, "is longer than %d bytes", ENV_VALUE_MAX);
-    else
-        field_set(field_of(flags[i].variable), out, value, where, problems);
-}
-
 int env_gateway_load(char *const *environ_list, char *const *words, struct env_config *out,
                      const char **stray, struct problems *problems)
 {
@@ -131,17 +87,11 @@ int env_gateway_load(char *const *environ_list, char *const *words, struct env_c
     size_t before = problems->errors;
 
     memset(out, 0, sizeof(*out));
-    *stray = read_flags(words, values);
+    *stray = env_flags_read(flags, FLAGS, words, values);
     if (*stray != NULL)
         return ERR_SYNTAX;
-    for (size_t i = 0; i < FLAGS; i++) {
-        const struct field *f = field_of(flags[i].variable);
-
-        if (values[i] != NULL)
-            set_flag(i, values[i], out, problems);
-        else
-            env_check_field(f, env_given(environ_list, f->name), out, problems);
-    }
+    for (size_t i = 0; i < FLAGS; i++)
+        env_flag_load(&flags[i], values[i], environ_list, out, problems);
     env_gateway_check(out, problems);
     if (problems->errors == before)
         return 0;
@@ -155,12 +105,7 @@ void env_gateway_help(FILE *out, bool colour)
           "The HTTP gateway alone, in front of one MLNode. Each flag stands for a variable of\n"
           "`mlgate help env` and wins over it. All are optional.\n\n",
           out);
-    for (size_t i = 0; i < FLAGS; i++) {
-        const struct field *f = field_of(flags[i].variable);
-
-        fprintf(out, "%s--%s%s VALUE  (default %s)\n    %s\n    Rule: %s. Variable: %s.\n\n",
-                colour ? "\033[1m" : "", flags[i].name, colour ? "\033[0m" : "", f->fallback,
-                f->help, field_rule(f), f->name);
-    }
+    for (size_t i = 0; i < FLAGS; i++)
+        env_flag_help(&flags[i], env_field(flags[i].variable), out, colour);
     fputs("-h, --help\n    This text.\n", out);
 }

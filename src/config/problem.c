@@ -118,6 +118,13 @@ void problems_print(const struct problems *list, FILE *out)
         fprintf(out, "... and %zu more\n", list->unsaid);
 }
 
+void problems_print_warnings(const struct problems *list, FILE *out)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].warning)
+            fprintf(out, "warning: %s: %s\n", list->items[i].where, list->items[i].rule);
+}
+
 void problems_log_warnings(const struct problems *list, struct log *log)
 {
     for (size_t i = 0; i < list->count; i++)

@@ -44,7 +44,8 @@ const struct problem *problems_find(const struct problems *list, const char *whe
 
 /* Errors only, one line each. */
 void problems_print(const struct problems *list, FILE *out);
-/* Warnings only, one log line each. */
+/* Warnings only: for tools, one line each; for what keeps a log, one log line each. */
+void problems_print_warnings(const struct problems *list, FILE *out);
 void problems_log_warnings(const struct problems *list, struct log *log);
 
 #endif

@@ -145,17 +145,18 @@ def check_readme_variables(binary):
             yield f"{name} is not in README.md"
 
 
-def check_gateway_flags(binary):
-    said = ask(binary, "gateway", "--help")
-    if said != ask(binary, "help", "gateway"):
-        yield "`mlgate gateway --help` and `mlgate help gateway` differ"
-    manual = text_of(MANUALS[0]).split(".Ss The gateway")[1].split("\n.Ss ")[0]
-    flags = set(re.findall(r"^--([a-z-]+) VALUE", said, re.M))
+def check_flags(binary, verb, heading):
+    """Of a verb of the first manual whose flags are a table."""
+    said = ask(binary, verb, "--help")
+    if said != ask(binary, "help", verb):
+        yield f"`mlgate {verb} --help` and `mlgate help {verb}` differ"
+    manual = text_of(MANUALS[0]).split(f".Ss {heading}")[1].split("\n.Ss ")[0]
+    flags = set(re.findall(r"^--([a-z-]+)", said, re.M))
     in_manual = set(re.findall(r"\bFl -([a-z][a-z-]+)", manual)) - PLAIN_FLAGS
     for flag in sorted(flags ^ in_manual):
-        yield f"--{flag} is only in one of `mlgate gateway --help` and {MANUALS[0]}"
+        yield f"--{flag} is only in one of `mlgate {verb} --help` and {MANUALS[0]}"
     if not flags:
-        yield "`mlgate gateway --help` names no flag"
+        yield f"`mlgate {verb} --help` names no flag"
 
 
 def check_ids(binary):
@@ -356,7 +357,8 @@ def checks(binary):
         yield f"names in {document}", lambda document=document: check_names(document)
     yield "variables", lambda: check_variables(binary)
     yield "variables of README.md", lambda: check_readme_variables(binary)
-    yield "gateway flags", lambda: check_gateway_flags(binary)
+    yield "gateway flags", lambda: check_flags(binary, "gateway", "The gateway")
+    yield "register flags", lambda: check_flags(binary, "register", "The registration")
     yield "ids of check", lambda: check_ids(binary)
     yield "server flags", lambda: check_server_flags(binary)
     yield "verbs", lambda: check_verbs(binary)
