@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { GATE_US = 1000 * 1000 };
-
 void reason_counts_text(const struct reason_counts *counts, char *out, size_t size)
 {
     size_t used = 0;
@@ -19,16 +17,4 @@ void reason_counts_text(const struct reason_counts *counts, char *out, size_t si
                      reason_name((enum reason)i), counts->of[i]);
         used += n > 0 ? (size_t)n : 0;
     }
-}
-
-bool log_gate(struct log_gate *g, uint64_t now_us, uint64_t *held)
-{
-    if (now_us < g->open_at_us) {
-        g->held++;
-        return false;
-    }
-    g->open_at_us = now_us + GATE_US;
-    *held = g->held;
-    g->held = 0;
-    return true;
 }

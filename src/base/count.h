@@ -1,8 +1,7 @@
-/* Counters by close reason, and a gate that keeps repeated log lines from flooding. */
+/* Counters by close reason. */
 #ifndef BASE_COUNT_H
 #define BASE_COUNT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,14 +13,5 @@ struct reason_counts {
 
 /* "done 12, local-refused 3" of what is not zero, or "none". Always terminated. */
 void reason_counts_text(const struct reason_counts *counts, char *out, size_t size);
-
-/* Lets one event through per second and counts the others. Zeroed is ready. */
-struct log_gate {
-    uint64_t open_at_us;
-    uint64_t held;
-};
-
-/* True: log now, and say that *held were held back before. */
-bool log_gate(struct log_gate *g, uint64_t now_us, uint64_t *held);
 
 #endif

@@ -84,7 +84,7 @@ static void client_said(struct stage *s, const char *line)
         s->events->failed(s->ctx, CHILD_CLIENT, "the server refused what the client asked for");
     if (client_is_up(s, line))
         s->events->up(s->ctx, CHILD_CLIENT);
-    if (strstr(line, ", upstream ") != NULL || strstr(line, "refused a request of ") != NULL)
+    if (strstr(line, ", upstream ") != NULL)
         s->events->request(s->ctx, line);
 }
 

@@ -8,6 +8,21 @@
  * JSON has the line twice, and each byte of it may need two. */
 enum { ACCESS_LINE_MAX = 1024, ACCESS_JSON_MAX = 2048 };
 
+/* What a line says. */
+struct entry {
+    const char *line; /* "METHOD /path", printable */
+    const char *peer;
+    const struct upstream_pool *pool; /* NULL: none */
+    const char *fault;                /* why the head was refused; NULL: it was not */
+    const char *more;                 /* with `fault`: what its gate says */
+    uint64_t bytes;
+    uint64_t first_us;
+    uint64_t all_us;
+    unsigned status;
+    uint16_t peer_port;
+    enum reason why;
+};
+
 /* Formed by hand: printf would be the most expensive part of a small request. */
 struct line {
     char *at;
@@ -51,63 +66,76 @@ static void put_address(struct line *l, const char *host, unsigned port)
     put_uint(l, port);
 }
 
-static void put_text(struct line *l, const struct exchange *x, uint64_t now)
+static void put_text(struct line *l, const struct entry *e)
 {
-    put(l, x->line);
+    put(l, e->line);
     put(l, " ");
-    put_uint(l, x->status);
+    put_uint(l, e->status);
     put(l, ", ");
-    put_uint(l, x->bytes_out);
+    put_uint(l, e->bytes);
     put(l, " bytes, first ");
-    put_ms(l, (x->first_us ? x->first_us : now) - x->began_us);
+    put_ms(l, e->first_us);
     put(l, " ms, all ");
-    put_ms(l, now - x->began_us);
+    put_ms(l, e->all_us);
     put(l, " ms, client ");
-    put_address(l, x->peer, x->peer_port);
+    put_address(l, e->peer, e->peer_port);
     put(l, ", upstream ");
-    if (x->pool != NULL)
-        put_address(l, x->pool->at.host, x->pool->at.port);
+    if (e->pool != NULL)
+        put_address(l, e->pool->at.host, e->pool->at.port);
     else
         put(l, "-");
     put(l, ", ");
-    put(l, reason_name(x->why));
+    put(l, reason_name(e->why));
+    if (e->fault != NULL) {
+        put(l, ": ");
+        put(l, e->fault);
+        put(l, e->more);
+    }
     put(l, "\n");
 }
 
-/* The text is what a person looks for; the rest of the line of text has members of its own. */
-static void put_json(struct line *l, const struct exchange *x, uint64_t now)
+static void put_member(struct line *l, const char *name, const char *value, size_t len)
 {
-    size_t method = strcspn(x->line, " ");
-    const char *path = x->line + method + 1;
+    put(l, ",\"");
+    put(l, name);
+    put(l, "\":\"");
+    put_escaped(l, value, len);
+    put(l, "\"");
+}
 
-    put_escaped(l, x->line, strlen(x->line));
+/* The text is what a person looks for; the rest of the line of text has members of its own. */
+static void put_json(struct line *l, const struct entry *e)
+{
+    size_t method = strcspn(e->line, " ");
+    const char *path = e->line + method + 1;
+
+    put_escaped(l, e->line, strlen(e->line));
     put(l, " ");
-    put_uint(l, x->status);
-    put(l, "\",\"method\":\"");
-    put_escaped(l, x->line, method);
-    put(l, "\",\"path\":\"");
-    put_escaped(l, path, strlen(path));
-    put(l, "\",\"status\":");
-    put_uint(l, x->status);
+    put_uint(l, e->status);
+    if (e->fault != NULL)
+        put(l, e->more);
+    put(l, "\"");
+    put_member(l, "method", e->line, method);
+    put_member(l, "path", path, strlen(path));
+    put(l, ",\"status\":");
+    put_uint(l, e->status);
     put(l, ",\"bytes\":");
-    put_uint(l, x->bytes_out);
+    put_uint(l, e->bytes);
     put(l, ",\"first_ms\":");
-    put_ms(l, (x->first_us ? x->first_us : now) - x->began_us);
+    put_ms(l, e->first_us);
     put(l, ",\"duration_ms\":");
-    put_ms(l, now - x->began_us);
+    put_ms(l, e->all_us);
     put(l, ",\"client\":\"");
-    put_address(l, x->peer, x->peer_port);
-    put(l, "\",\"upstream\":");
-    if (x->pool != NULL) {
+    put_address(l, e->peer, e->peer_port);
+    put(l, e->pool != NULL ? "\",\"upstream\":\"" : "\",\"upstream\":null");
+    if (e->pool != NULL) {
+        put_address(l, e->pool->at.host, e->pool->at.port);
         put(l, "\"");
-        put_address(l, x->pool->at.host, x->pool->at.port);
-        put(l, "\"");
-    } else {
-        put(l, "null");
     }
-    put(l, ",\"end\":\"");
-    put(l, reason_name(x->why));
-    put(l, "\"}\n");
+    put_member(l, "end", reason_name(e->why), strlen(reason_name(e->why)));
+    if (e->fault != NULL)
+        put_member(l, "fault", e->fault, strlen(e->fault));
+    put(l, "}\n");
 }
 
 void access_flush(struct gateway *g)
@@ -127,9 +155,8 @@ void access_init(struct gateway *g)
     net_task_init(&g->access.task, flush_task);
 }
 
-void access_log(const struct exchange *x)
+static void add(struct gateway *g, const struct entry *e)
 {
-    struct gateway *g = x->gw;
     struct access *a = &g->access;
     bool json = log_format(g->host->log) == LOG_JSON;
     struct line l;
@@ -141,9 +168,45 @@ void access_log(const struct exchange *x)
     if (l.len == 0)
         return;
     if (json)
-        put_json(&l, x, gateway_now(g));
+        put_json(&l, e);
     else
-        put_text(&l, x, gateway_now(g));
+        put_text(&l, e);
     a->len += l.len;
     gateway_soon(g, &a->task);
+}
+
+void access_log(const struct exchange *x)
+{
+    uint64_t now = gateway_now(x->gw);
+    const struct entry e = {
+        .line = x->line,
+        .peer = x->peer,
+        .pool = x->pool,
+        .bytes = x->bytes_out,
+        .first_us = (x->first_us ? x->first_us : now) - x->began_us,
+        .all_us = now - x->began_us,
+        .status = x->status,
+        .peer_port = x->peer_port,
+        .why = x->why,
+    };
+
+    add(x->gw, &e);
+}
+
+void access_refused(const struct downstream *c, const char *line, unsigned status, enum reason why,
+                    const char *fault)
+{
+    char more[LOG_HELD_MAX];
+    const struct entry e = {
+        .line = line,
+        .peer = c->peer,
+        .fault = fault,
+        .more = more,
+        .status = status,
+        .peer_port = c->peer_port,
+        .why = why,
+    };
+
+    if (gateway_gate(c->gw, &c->gw->head_gate, more))
+        add(c->gw, &e);
 }

@@ -38,8 +38,11 @@ static void to_client(struct exchange *x, const char *data, size_t len)
 
 static void broken(struct exchange *x, const char *why)
 {
-    log_warn(x->gw->host->log, "%s: the answer of %s:%u was refused: %s", x->line,
-             x->up ? x->up->pool->at.host : "?", x->up ? x->up->pool->at.port : 0, why);
+    char more[LOG_HELD_MAX];
+
+    if (gateway_gate(x->gw, &x->gw->answer_gate, more))
+        log_warn(x->gw->host->log, "%s: the answer of %s:%u was refused: %s%s", x->line,
+                 x->up ? x->up->pool->at.host : "?", x->up ? x->up->pool->at.port : 0, why, more);
     exchange_fail(x, &no_http, REASON_UPSTREAM_PROTOCOL);
 }
 

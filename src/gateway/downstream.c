@@ -143,8 +143,7 @@ static size_t take_head(struct downstream *c, const char *data, size_t len)
     c->scan = 0;
     list_remove(&c->wait.node); /* this head's time is over; what follows has its own */
     if (rc != ERR_OK) {
-        exchange_reject(c, rc == ERR_LIMIT ? 431 : 400, head.why,
-                        http_slice_is(head.method, "HEAD"));
+        exchange_reject(c, rc == ERR_LIMIT ? 431 : 400, &head);
         return len;
     }
     c->begun++;

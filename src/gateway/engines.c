@@ -54,6 +54,7 @@ struct engines {
     void (*changed)(void *ctx);
     void *ctx;
     struct net_task task; /* tells `changed` */
+    struct log_gates gates;
     struct log_gate gate; /* of lines about the state */
 
     struct probe *state_probe;
@@ -113,27 +114,27 @@ static void tell_change(struct net_task *t)
 
 /* ---- the set --------------------------------------------------------------------------------- */
 
-static const char *held_back(char out[CAUSE_MAX], uint64_t held)
+static bool gate(struct engines *e, struct log_gate *g, char more[LOG_HELD_MAX])
 {
-    out[0] = '\0';
-    if (held > 0)
-        snprintf(out, CAUSE_MAX, " (%" PRIu64 " lines like this held back)", held);
-    return out;
+    bool passes = log_gate(&e->gates, g, e->host->log, now_of(e), more);
+
+    if (!passes)
+        wake(e, g->due_us);
+    return passes;
 }
 
 static void set_live(struct slot *s, bool live, const char *cause)
 {
     struct engines *e = s->all;
-    char more[CAUSE_MAX];
-    uint64_t held;
+    char more[LOG_HELD_MAX];
 
     if (s->engine.live == live)
         return;
     s->engine.live = live;
     e->live = live ? e->live + 1 : e->live - 1;
-    if (log_gate(&s->gate, now_of(e), &held))
+    if (gate(e, &s->gate, more))
         log_info(e->host->log, "engine %s:%u %s: %s; %zu in use%s", s->engine.at.host,
-                 s->engine.at.port, live ? "found" : "lost", cause, e->live, held_back(more, held));
+                 s->engine.at.port, live ? "found" : "lost", cause, e->live, more);
     note_change(e);
 }
 
@@ -349,16 +350,15 @@ static void empty_set(struct engines *e, const char *word)
 static void set_state(struct engines *e, enum node_state state, const char *word)
 {
     enum node_state before = e->state;
-    char more[CAUSE_MAX];
-    uint64_t held;
+    char more[LOG_HELD_MAX];
 
     e->state = state;
     if (state == NODE_STOPPED)
         empty_set(e, word);
     if (state == before)
         return;
-    if (log_gate(&e->gate, now_of(e), &held))
-        log_info(e->host->log, "MLNode says %s%s", word, held_back(more, held));
+    if (gate(e, &e->gate, more))
+        log_info(e->host->log, "MLNode says %s%s", word, more);
     if (state == NODE_INFERENCE) {
         e->scan_next = true;
         e->round_at_us = now_of(e);
@@ -418,7 +418,7 @@ static void tick_probe(struct probe *p, uint64_t now_us, uint64_t *due)
  * the first is soon enough for the second. */
 uint64_t engines_tick(struct engines *e, uint64_t now_us)
 {
-    uint64_t due = UINT64_MAX;
+    uint64_t due = log_gates_tick(&e->gates, now_us);
 
     if (e->state_probe == NULL && now_us >= e->state_at_us)
         ask_state(e, now_us);
@@ -513,9 +513,12 @@ struct engines *engines_new(const struct gateway_host *host, const struct engine
     e->changed = changed;
     e->ctx = ctx;
     e->n = n;
+    log_gates_init(&e->gates);
+    e->gate = (struct log_gate){.what = "changes of MLNode's state", .level = LOG_INFO};
     net_task_init(&e->task, tell_change);
     for (size_t i = 0; i < n; i++) {
         e->slots[i].all = e;
+        e->slots[i].gate = (struct log_gate){.what = "an engine found and lost", .level = LOG_INFO};
         e->slots[i].engine.at.host = cfg->host;
         e->slots[i].engine.at.port = (uint16_t)(cfg->first_port + i);
         e->slots[i].never = is_never(cfg, e->slots[i].engine.at.port);
@@ -530,6 +533,7 @@ void engines_free(struct engines *e)
     probe_cancel(e->state_probe);
     round_cancel(e);
     net_task_cancel(&e->task);
+    log_gates_end(&e->gates);
     mem_free(e);
 }
 

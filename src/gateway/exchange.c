@@ -48,19 +48,25 @@ static void free_exchange(struct net_task *t)
     mem_free(x);
 }
 
+/* "METHOD /path" for the log; returns its length. */
+static size_t line_of(struct http_slice method, struct http_slice raw_path,
+                      char line[LINE_MAX_BYTES])
+{
+    char path[LINE_MAX_BYTES - HTTP_METHOD_MAX - 1];
+
+    log_safe(path, sizeof(path), raw_path.at, raw_path.len);
+    return (size_t)snprintf(line, LINE_MAX_BYTES, "%.*s %s", (int)method.len, method.at,
+                            path[0] ? path : "/");
+}
+
 static struct exchange *exchange_new(struct downstream *c, const struct http_head *head,
                                      const struct http_target *target)
 {
     struct gateway *g = c->gw;
     char line[LINE_MAX_BYTES];
-    char path[LINE_MAX_BYTES - HTTP_METHOD_MAX - 1];
+    size_t size = line_of(head->method, target->raw_path, line) + 1;
     struct exchange *x;
-    size_t size;
 
-    log_safe(path, sizeof(path), target->raw_path.at, target->raw_path.len);
-    size = (size_t)snprintf(line, sizeof(line), "%.*s %s", (int)head->method.len, head->method.at,
-                            path[0] ? path : "/") +
-           1;
     x = mem_zalloc(sizeof(*x) + size);
     memcpy(x->line, line, size);
     x->gw = g;
@@ -181,8 +187,7 @@ void exchange_start(struct downstream *c, struct http_head *head)
         head->why = target.why;
     }
     if (rc != ERR_OK) {
-        exchange_reject(c, rc == ERR_LIMIT ? 414 : 400, head->why,
-                        http_slice_is(head->method, "HEAD"));
+        exchange_reject(c, rc == ERR_LIMIT ? 414 : 400, head);
         return;
     }
     x = exchange_new(c, head, &target);
@@ -204,23 +209,37 @@ static const char *code_of_rejection(unsigned status)
     }
 }
 
-void exchange_reject(struct downstream *c, unsigned status, const char *why, bool to_head)
+/* The same of what was understood of a head: "-" for what was not. A query is nobody's business. */
+static void line_of_rejection(const struct http_head *head, char line[LINE_MAX_BYTES])
+{
+    const struct http_slice dash = {"-", 1};
+    struct http_slice path = head->target;
+    const char *query = path.len > 0 ? memchr(path.at, '?', path.len) : NULL;
+
+    if (query != NULL)
+        path.len = (size_t)(query - path.at);
+    line_of(head->method.len > 0 ? head->method : dash, path.len > 0 ? path : dash, line);
+}
+
+void exchange_reject(struct downstream *c, unsigned status, const struct http_head *head)
 {
     struct gateway *g = c->gw;
+    bool to_head = http_slice_is(head->method, "HEAD");
     char text[HTTP_ERROR_MAX];
+    char line[LINE_MAX_BYTES];
     enum reason why_ended = status == 408 ? REASON_HEAD_TIMEOUT : REASON_BAD_REQUEST;
     const struct http_error e = {.status = status,
                                  .type = "invalid_request_error",
                                  .code = code_of_rejection(status),
-                                 .message = why ? why : "malformed request"};
+                                 .message = head->why ? head->why : "malformed request"};
 
     refusals_note(g, "", c->peer, e.message);
     g->counters.requests++;
     g->counters.answers[4]++;
     g->counters.ended.of[why_ended]++;
     g->counters.outcomes[CLASS_OTHER][outcome_of(status, why_ended)]++;
-    log_info(g->host->log, "refused a request of %s:%u: %u, %s", c->peer, c->peer_port, e.status,
-             e.message);
+    line_of_rejection(head, line);
+    access_refused(c, line, status, why_ended, e.message);
     downstream_write(c, text, http_error_render(&e, false, 1, to_head, text));
     downstream_close(c);
 }

@@ -12,6 +12,27 @@ void gateway_wait(struct gateway *g, struct list *list, struct wait *w, uint64_t
         g->host->wake(g->host->ctx, w->due_us);
 }
 
+bool gateway_gate(struct gateway *g, struct log_gate *gate, char more[LOG_HELD_MAX])
+{
+    bool passes = log_gate(&g->gates, gate, g->host->log, gateway_now(g), more);
+
+    if (!passes && g->host->wake != NULL)
+        g->host->wake(g->host->ctx, gate->due_us);
+    return passes;
+}
+
+static void make_gates(struct gateway *g)
+{
+    log_gates_init(&g->gates);
+    g->full_gate =
+        (struct log_gate){.what = "clients refused, there are too many", .level = LOG_WARN};
+    g->head_gate = (struct log_gate){
+        .what = "request heads refused", .level = LOG_INFO, .burst = HEAD_LINES_BURST};
+    g->memory_gate =
+        (struct log_gate){.what = "clients reset by the memory limit", .level = LOG_WARN};
+    g->answer_gate = (struct log_gate){.what = "answers of MLNode refused", .level = LOG_WARN};
+}
+
 void gateway_soon(struct gateway *g, struct net_task *t)
 {
     g->host->soon(g->host->ctx, t);
@@ -36,6 +57,7 @@ struct gateway *gateway_new(const struct gateway_host *host, const struct gatewa
     g->cfg = *cfg;
     g->started_us = gateway_now(g);
     access_init(g);
+    make_gates(g);
     upstream_pool_init(&g->management, g, &g->cfg.management, NULL);
     upstream_pool_init(&g->inference, g, &g->cfg.inference, NULL);
     g->engines = engines_new(host, &g->cfg.engines, NULL, NULL);
@@ -45,17 +67,16 @@ struct gateway *gateway_new(const struct gateway_host *host, const struct gatewa
 bool gateway_serve(struct gateway *g, struct stream *s, enum gateway_role role, const char *peer,
                    uint16_t port)
 {
-    uint64_t held;
+    char more[LOG_HELD_MAX];
 
     if (g->stopping)
         return false;
     if (g->counters.clients_now >= GATEWAY_CLIENTS_MAX) {
         refusals_note(g, "", downstream_address(peer), "too many clients are connected");
-        if (log_gate(&g->full_gate, gateway_now(g), &held))
+        if (gateway_gate(g, &g->full_gate, more))
             log_warn(g->host->log,
-                     "%d clients are connected, the most there may be: one more "
-                     "was refused",
-                     GATEWAY_CLIENTS_MAX);
+                     "%d clients are connected, the most there may be: one more was refused%s",
+                     GATEWAY_CLIENTS_MAX, more);
         return false;
     }
     downstream_new(g, s, role, peer, port);
@@ -93,6 +114,7 @@ static void end_old_exchanges(struct gateway *g, uint64_t now_us)
 
 static void end_waiting_clients(struct gateway *g, uint64_t now_us, uint64_t *next)
 {
+    const struct http_head late = {.why = "the request head did not arrive in time"};
     struct wait *w;
 
     while ((w = due(&g->idle_clients, now_us, next)) != NULL) {
@@ -100,8 +122,7 @@ static void end_waiting_clients(struct gateway *g, uint64_t now_us, uint64_t *ne
         downstream_close(LIST_ENTRY(w, struct downstream, wait));
     }
     while ((w = due(&g->open_heads, now_us, next)) != NULL)
-        exchange_reject(LIST_ENTRY(w, struct downstream, wait), 408,
-                        "the request head did not arrive in time", false);
+        exchange_reject(LIST_ENTRY(w, struct downstream, wait), 408, &late);
 }
 
 static void end_waiting_exchanges(struct gateway *g, uint64_t now_us, uint64_t *next)
@@ -130,11 +151,14 @@ static void end_waiting_exchanges(struct gateway *g, uint64_t now_us, uint64_t *
 uint64_t gateway_tick(struct gateway *g, uint64_t now_us)
 {
     uint64_t next = UINT64_MAX;
+    uint64_t held;
     struct wait *w;
 
     if (g->stopping)
         return next;
     next = engines_tick(g->engines, now_us);
+    held = log_gates_tick(&g->gates, now_us);
+    next = held < next ? held : next;
     while ((w = due(&g->idle_upstreams, now_us, &next)) != NULL)
         upstream_reset(LIST_ENTRY(w, struct upstream, wait));
     end_waiting_clients(g, now_us, &next);
@@ -175,6 +199,7 @@ static struct downstream *largest(struct gateway *g)
 void gateway_shed(struct gateway *g)
 {
     size_t excess = pool_excess(g->host->pool);
+    char more[LOG_HELD_MAX];
     struct downstream *c;
 
     while (excess > 0 && (c = largest(g)) != NULL) {
@@ -182,10 +207,11 @@ void gateway_shed(struct gateway *g)
         size_t held = held_by(c);
 
         excess -= held < excess ? held : excess;
-        log_warn(g->host->log,
-                 "client %s:%u is reset: %zu bytes wait for a slow reader and the memory limit is "
-                 "reached (MEMORY_LIMIT)",
-                 c->peer, c->peer_port, held);
+        if (gateway_gate(g, &g->memory_gate, more))
+            log_warn(g->host->log,
+                     "client %s:%u is reset: %zu bytes wait for a slow reader and the memory limit "
+                     "is reached (MEMORY_LIMIT)%s",
+                     c->peer, c->peer_port, held, more);
         c->exchange = NULL;
         bytes_clear(&c->pending, g->host->pool); /* now, lest others go for it too */
         downstream_reset(c);
@@ -260,6 +286,7 @@ void gateway_stop(struct gateway *g)
         upstream_pool_clear(LIST_ENTRY(it, struct upstream_pool, node));
     cork_flush(g);
     access_flush(g);
+    log_gates_end(&g->gates);
     engines_free(g->engines);
     g->engines = NULL;
 }

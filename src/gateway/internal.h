@@ -40,6 +40,8 @@ enum {
     LINE_MAX_BYTES = 160,
     /* Of a client's address: an IPv6 one has 45 at most; what a server says may be anything. */
     PEER_MAX = 64,
+    /* Lines about refused heads after a quiet time; then one a second. */
+    HEAD_LINES_BURST = 10,
     RETRY_AFTER_S = 5, /* of a 503: the time to look again */
     /* Kept for the status page: one screen. The log has the others. */
     REFUSALS_KEPT = 16,
@@ -202,7 +204,11 @@ struct gateway {
     uint64_t n_refusals; /* ever */
     struct json_t *(*document)(void *ctx);
     void *document_ctx;
-    struct log_gate full_gate;
+    struct log_gates gates;
+    struct log_gate full_gate;   /* clients refused because there are too many */
+    struct log_gate head_gate;   /* heads refused */
+    struct log_gate memory_gate; /* clients reset by the memory limit */
+    struct log_gate answer_gate; /* answers of MLNode refused */
     uint64_t started_us;
     bool draining;
     bool stopping;
@@ -221,6 +227,8 @@ static inline uint64_t gateway_now(const struct gateway *g)
 /* Puts `w` at the end of `list`, due `after_us` from now. */
 void gateway_wait(struct gateway *g, struct list *list, struct wait *w, uint64_t after_us);
 void gateway_soon(struct gateway *g, struct net_task *t);
+/* log_gate among this gateway's gates. */
+bool gateway_gate(struct gateway *g, struct log_gate *gate, char more[LOG_HELD_MAX]);
 /* Has the host look at the memory limit at once when it is passed: a burst of large heads outruns
  * every regular look. Call at the end of each event. */
 void gateway_mind_memory(struct gateway *g);
@@ -250,9 +258,9 @@ void downstream_reset(struct downstream *c);
 
 /* exchange.c */
 void exchange_start(struct downstream *c, struct http_head *head);
-/* Bytes that are no request of ours: an answer with this status, then the end. `why` is static;
- * `to_head`: it is known to be a HEAD request, whose answer has no body. */
-void exchange_reject(struct downstream *c, unsigned status, const char *why, bool to_head);
+/* Bytes that are no request of ours: an answer with this status, then the end. `head` is what was
+ * understood of them, with `why` in it. */
+void exchange_reject(struct downstream *c, unsigned status, const struct http_head *head);
 /* Answers with an error of our own where an answer is still possible, or cuts the one that began.
  */
 void exchange_fail(struct exchange *x, const struct http_error *e, enum reason why);
@@ -309,6 +317,9 @@ void upstream_pool_clear(struct upstream_pool *p);
 /* access.c */
 void access_init(struct gateway *g);
 void access_log(const struct exchange *x);
+/* A head that was refused; lines of these are gated. `line` as an exchange's, `fault` static. */
+void access_refused(const struct downstream *c, const char *line, unsigned status, enum reason why,
+                    const char *fault);
 /* Writes what waits; at the latest before the gateway goes. */
 void access_flush(struct gateway *g);
 

@@ -20,6 +20,9 @@ struct net {
     uv_prepare_t before_sleep;
     uv_idle_t awake;
     uv_timer_t linger_timer;
+    uv_timer_t gate_timer; /* runs while a gate holds lines back */
+    struct log_gates gates;
+    bool stopped;
     uint32_t turn; /* of the loop; wraps */
     struct list tasks;
     struct list lingering; /* closed connections that still drain, oldest first */

@@ -57,6 +57,25 @@ void net_linger_start(struct net *n)
         uv_timer_start(&n->linger_timer, linger_tick, LINGER_TICK_MS, LINGER_TICK_MS);
 }
 
+static void gates_due(uv_timer_t *timer)
+{
+    struct net *n = timer->data;
+    uint64_t now = net_now_us();
+    uint64_t next = log_gates_tick(&n->gates, now);
+
+    if (next != UINT64_MAX)
+        uv_timer_start(timer, gates_due, (next - now) / 1000 + 1, 0);
+}
+
+bool net_gate(struct net *n, struct log_gate *g, struct log *log, char more[LOG_HELD_MAX])
+{
+    bool passes = log_gate(&n->gates, g, log, net_now_us(), more);
+
+    if (!passes && !n->stopped && !uv_is_active((uv_handle_t *)&n->gate_timer))
+        gates_due(&n->gate_timer);
+    return passes;
+}
+
 struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit)
 {
     struct net *n = mem_zalloc(sizeof(*n));
@@ -76,6 +95,10 @@ struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit)
     uv_timer_init(loop, &n->linger_timer);
     n->linger_timer.data = n;
     uv_unref((uv_handle_t *)&n->linger_timer);
+    uv_timer_init(loop, &n->gate_timer);
+    n->gate_timer.data = n;
+    uv_unref((uv_handle_t *)&n->gate_timer);
+    log_gates_init(&n->gates);
     uv_idle_init(loop, &n->awake);
     return n;
 }
@@ -86,6 +109,8 @@ void net_stop(struct net *n)
     run_tasks(&n->before_sleep); /* of a turn after which the loop had nothing left to wait for */
     uv_close((uv_handle_t *)&n->before_sleep, NULL);
     uv_close((uv_handle_t *)&n->linger_timer, NULL);
+    uv_close((uv_handle_t *)&n->gate_timer, NULL);
+    n->stopped = true;
     uv_close((uv_handle_t *)&n->awake, NULL);
 }
 
@@ -93,6 +118,7 @@ void net_free(struct net *n)
 {
     if (n == NULL)
         return;
+    log_gates_end(&n->gates);
     pool_clear(&n->pool);
     mem_free(n->read_buffer);
     mem_free(n->plain_buffer);

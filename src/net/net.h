@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/budget.h"
+#include "base/gate.h"
 #include "base/list.h"
 #include "base/log.h"
 
@@ -34,6 +35,9 @@ struct pool *net_pool(struct net *n);
 struct log *net_log(const struct net *n);
 /* Monotonic, microseconds. */
 uint64_t net_now_us(void);
+/* log_gate among the loop's gates, which say by themselves what they hold. log_gate_end before the
+ * gate's memory or `log` goes; after net_free none holds anything. */
+bool net_gate(struct net *n, struct log_gate *g, struct log *log, char more[LOG_HELD_MAX]);
 
 void net_task_init(struct net_task *t, void (*run)(struct net_task *t));
 /* Runs t->run once at the end of this turn; asking again before that changes nothing. */

@@ -332,6 +332,8 @@ struct client *client_new(struct net *n, const struct client_config *cfg, size_t
     c->events = events;
     c->ctx = ctx;
     c->since_us = net_now_us();
+    c->refused_gate =
+        (struct log_gate){.what = "work connections the server refused", .level = LOG_WARN};
     c->proxies = mem_zalloc(cfg->n_proxies * sizeof(c->proxies[0]));
     identify(c);
     name_yourself(c, server);
@@ -382,6 +384,8 @@ void client_free(struct client *c)
         return;
     run_id_release(&c->run_id);
     tls_context_free(c->tls);
+    links_free(&c->links);
+    log_gate_end(&c->refused_gate);
     log_free(c->own_log);
     mem_free(c->proxies);
     mem_free_secret(c, sizeof(*c));

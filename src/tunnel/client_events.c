@@ -93,12 +93,11 @@ static void work_refused(void *ctx, const char *error)
 {
     struct client *c = ctx;
     char safe[CLIENT_REFUSAL];
-    uint64_t held;
+    char more[LOG_HELD_MAX];
 
-    if (log_gate(&c->refused_gate, net_now_us(), &held))
+    if (net_gate(c->net, &c->refused_gate, c->log, more))
         log_warn(c->log, "the server refused a work connection: %s%s",
-                 log_safe(safe, sizeof(safe), error, strlen(error)),
-                 held ? "; more such lines were held back" : "");
+                 log_safe(safe, sizeof(safe), error, strlen(error)), more);
 }
 
 static void session_ended(void *ctx, enum reason why, const char *text)

@@ -24,7 +24,12 @@ struct link {
 
 void links_init(struct links *l, struct net *n, struct log *log)
 {
-    *l = (struct links){.net = n, .log = log};
+    *l = (struct links){
+        .net = n,
+        .log = log,
+        .refused_gate = {.what = "local services that cannot be reached", .level = LOG_WARN},
+        .memory_gate = {.what = "users reset by the memory limit", .level = LOG_WARN},
+    };
     list_init(&l->all);
 }
 
@@ -55,12 +60,11 @@ static void relay_done(struct relay *r)
 static void local_refused(struct link *k, enum reason why, const char *text)
 {
     struct links *l = k->links;
-    uint64_t held;
+    char more[LOG_HELD_MAX];
 
-    if (log_gate(&l->refused_gate, net_now_us(), &held))
+    if (net_gate(l->net, &l->refused_gate, l->log, more))
         log_warn(l->log, "%s: the local service %s:%u cannot be reached (%s); user %s was closed%s",
-                 k->proxy->name, k->proxy->local_ip, k->proxy->local_port, text, k->user,
-                 held ? "; more such lines were held back" : "");
+                 k->proxy->name, k->proxy->local_ip, k->proxy->local_port, text, k->user, more);
     stream_reset(k->work);
     k->work = NULL;
     link_over(k, REASON_LOCAL_REFUSED);
@@ -141,16 +145,18 @@ static struct link *largest(struct links *l)
 void links_shed(struct links *l)
 {
     size_t excess = pool_excess(net_pool(l->net));
+    char more[LOG_HELD_MAX];
     struct link *k;
 
     while (excess > 0 && (k = largest(l)) != NULL) {
         size_t held = held_by(k);
 
         excess -= held < excess ? held : excess;
-        log_warn(l->log,
-                 "%s: user %s is reset: %zu bytes wait for a slow reader and the memory limit is "
-                 "reached (MEMORY_LIMIT)",
-                 k->proxy->name, k->user, held);
+        if (net_gate(l->net, &l->memory_gate, l->log, more))
+            log_warn(l->log,
+                     "%s: user %s is reset: %zu bytes wait for a slow reader and the memory limit "
+                     "is reached (MEMORY_LIMIT)%s",
+                     k->proxy->name, k->user, held, more);
         end_link(k, REASON_MEMORY);
     }
 }
@@ -159,4 +165,10 @@ void links_end(struct links *l, enum reason why)
 {
     while (!list_empty(&l->all))
         end_link(LIST_ENTRY(l->all.next, struct link, node), why);
+}
+
+void links_free(struct links *l)
+{
+    log_gate_end(&l->refused_gate);
+    log_gate_end(&l->memory_gate);
 }

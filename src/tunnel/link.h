@@ -3,6 +3,7 @@
 #define TUNNEL_LINK_H
 
 #include "base/count.h"
+#include "base/gate.h"
 #include "config/client_config.h"
 #include "net/net.h"
 #include "net/stream.h"
@@ -16,6 +17,7 @@ struct links {
     struct list all;
     struct reason_counts ended;
     struct log_gate refused_gate;
+    struct log_gate memory_gate;
 };
 
 /* `n` and `log` must outlive it. */
@@ -31,5 +33,7 @@ void links_tick(struct links *l, uint64_t now_us);
 void links_shed(struct links *l);
 /* Ends every link. */
 void links_end(struct links *l, enum reason why);
+/* When none is left: the log may go afterwards. */
+void links_free(struct links *l);
 
 #endif

@@ -46,13 +46,14 @@ static bool is_failure(const struct peer *p, enum reason why)
 static void log_end(struct peer *p, enum reason why, const char *text)
 {
     struct server *s = p->server;
-    uint64_t held;
+    char more[LOG_HELD_MAX];
 
     s->clients_ended.of[why]++;
     if (p->logged_in) {
-        log_info(s->log, "client %s (%s, run id %.4s...) gone: %s (%s)",
-                 server_session_hostname(p->session), p->address, server_session_run_id(p->session),
-                 text, reason_name(why));
+        if (net_gate(s->net, &s->client_gate, s->log, more))
+            log_info(s->log, "client %s (%s, run id %.4s...) gone: %s (%s)%s",
+                     server_session_hostname(p->session), p->address,
+                     server_session_run_id(p->session), text, reason_name(why), more);
         return;
     }
     if (!is_failure(p, why)) {
@@ -60,9 +61,9 @@ static void log_end(struct peer *p, enum reason why, const char *text)
                   reason_name(why));
         return;
     }
-    if (log_gate(&s->refused_gate, net_now_us(), &held))
+    if (net_gate(s->net, &s->refused_gate, s->log, more))
         log_warn(s->log, "connection from %s refused: %s (%s)%s", p->address, text,
-                 reason_name(why), held ? "; more such lines were held back" : "");
+                 reason_name(why), more);
 }
 
 void peer_free(struct peer *p, enum reason why, const char *text)
@@ -84,6 +85,7 @@ void peer_free(struct peer *p, enum reason why, const char *text)
         s->n_openings--;
         guard_close(&s->guard, p->source, is_failure(p, why), net_now_us());
     }
+    log_gate_end(&p->refusals);
     proxy_peer_gone(p, why == REASON_REPLACED);
     if (p->conn != NULL)
         stream_close(conn_stream(p->conn));
@@ -126,6 +128,7 @@ static bool session_login(void *ctx, const struct msg_login *login, char run_id[
 {
     struct peer *p = ctx;
     struct server *s = p->server;
+    char more[LOG_HELD_MAX];
 
     if (login->run_id[0] != '\0')
         snprintf(run_id, RUN_ID_SIZE, "%s", login->run_id);
@@ -141,9 +144,10 @@ static bool session_login(void *ctx, const struct msg_login *login, char run_id[
     s->n_peers++;
     p->logged_in = true;
     mux_set_max_streams(carrier_mux(p->carrier), MAX_CLIENT_STREAMS);
-    log_info(s->log, "client login: %s from %s, %s, run id %.4s...",
-             server_session_hostname(p->session), p->address,
-             msg_login_meta(login, "mlgate") ? "mlgate" : "frpc", run_id);
+    if (net_gate(s->net, &s->client_gate, s->log, more))
+        log_info(s->log, "client login: %s from %s, %s, run id %.4s...%s",
+                 server_session_hostname(p->session), p->address,
+                 msg_login_meta(login, "mlgate") ? "mlgate" : "frpc", run_id, more);
     return true;
 }
 
@@ -333,6 +337,7 @@ void peer_accept(struct listener *l, void *ctx)
     char host[ADDR_TEXT];
 
     p->server = s;
+    p->refusals = (struct log_gate){.what = "proxies refused", .level = LOG_WARN};
     list_init(&p->node);
     list_init(&p->proxies);
     p->conn = listener_accept(l, on_opening, p);

@@ -25,16 +25,19 @@ static void answer(struct peer *p, const char *name, const char *remote_addr, co
     struct server *s = p->server;
     char safe_name[MAX_NAME];
     char safe_error[ERROR_SIZE];
-    uint64_t held;
+    char more[LOG_HELD_MAX];
+    bool refused = error[0] != '\0';
 
     log_safe(safe_name, sizeof(safe_name), name, strlen(name));
-    if (error[0] != '\0' && !log_gate(&p->refusals, net_now_us(), &held))
-        log_debug(s->log, "proxy [%s] of %s refused", safe_name, p->address);
-    else if (error[0] != '\0')
-        log_warn(s->log, "proxy [%s] of %s refused: %s", safe_name, p->address,
-                 log_safe(safe_error, sizeof(safe_error), error, strlen(error)));
+    if (!net_gate(s->net, refused ? &p->refusals : &s->client_gate, s->log, more))
+        log_debug(s->log, "proxy [%s] of %s %s", safe_name, p->address,
+                  refused ? "refused" : "listens");
+    else if (refused)
+        log_warn(s->log, "proxy [%s] of %s refused: %s%s", safe_name, p->address,
+                 log_safe(safe_error, sizeof(safe_error), error, strlen(error)), more);
     else
-        log_info(s->log, "proxy [%s] of %s listens on %s", safe_name, p->address, remote_addr);
+        log_info(s->log, "proxy [%s] of %s listens on %s%s", safe_name, p->address, remote_addr,
+                 more);
     server_session_answer(p->session, name, remote_addr, error);
 }
 
@@ -363,12 +366,15 @@ static void withdraw_claim(struct peer *p, const char *name)
 
 void proxy_close_named(struct peer *p, const char *name)
 {
-    struct proxy *x = map_get(&p->server->names, name);
+    struct server *s = p->server;
+    struct proxy *x = map_get(&s->names, name);
+    char more[LOG_HELD_MAX];
 
     withdraw_claim(p, name);
     if (x == NULL || x->peer != p)
         return; /* unknown names are ignored, as frps does */
-    log_info(p->server->log, "proxy on :%u closed by its client %s", x->port, p->address);
+    if (net_gate(s->net, &s->client_gate, s->log, more))
+        log_info(s->log, "proxy on :%u closed by its client %s%s", x->port, p->address, more);
     proxy_free(x);
 }
 

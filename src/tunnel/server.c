@@ -20,6 +20,8 @@ enum {
     TICK_MS = 100,
     SLOW_TICKS = 10,
     ALL_PORTS = 65536,
+    /* Lines about clients at once: a house of a hundred nodes that comes back after a restart. */
+    CLIENT_LINES_BURST = 300,
 };
 
 static void ticked(uv_timer_t *timer)
@@ -155,6 +157,16 @@ static void say_what_is_open(const struct server *s)
                          "allowed port, also one that belongs to another node");
 }
 
+static void make_gates(struct server *s)
+{
+    s->refused_gate = (struct log_gate){.what = "connections refused", .level = LOG_WARN};
+    s->client_gate = (struct log_gate){
+        .what = "clients that came or went", .level = LOG_INFO, .burst = CLIENT_LINES_BURST};
+    s->user_gate = (struct log_gate){.what = "users without a work connection", .level = LOG_WARN};
+    s->memory_gate =
+        (struct log_gate){.what = "users reset by the memory limit", .level = LOG_WARN};
+}
+
 struct server *server_new(struct net *n, const struct server_config *cfg, char *error, size_t size)
 {
     struct server *s = mem_zalloc(sizeof(*s));
@@ -163,6 +175,7 @@ struct server *server_new(struct net *n, const struct server_config *cfg, char *
     s->net = n;
     s->cfg = cfg;
     s->log = net_log(n);
+    make_gates(s);
     system_randomness.fill(NULL, (uint8_t *)&seed, sizeof(seed));
     guard_init(&s->guard, seed);
     map_init(&s->run_ids, seed);

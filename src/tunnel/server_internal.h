@@ -38,8 +38,10 @@ struct server {
     uint64_t bytes_out;
     struct reason_counts clients_ended;
     struct reason_counts users_ended;
-    struct log_gate refused_gate;
-    struct log_gate user_gate;
+    struct log_gate refused_gate; /* connections without a login */
+    struct log_gate client_gate;  /* who came, who went, what is open */
+    struct log_gate user_gate;    /* users without a work connection */
+    struct log_gate memory_gate;  /* users reset because the memory limit is reached */
     uv_timer_t tick;
     unsigned ticks;
     bool stopping;

@@ -37,7 +37,7 @@ static void over(struct visit *v, enum reason why)
 {
     struct server *s = v->server;
     char from[ADDR_PORT_TEXT];
-    uint64_t held;
+    char more[LOG_HELD_MAX];
 
     address(v, from);
     s->users_ended.of[why]++;
@@ -46,9 +46,9 @@ static void over(struct visit *v, enum reason why)
     s->bytes_out += v->relay.work.received;
     list_remove(&v->all);
     list_remove(&v->waiting);
-    if (why == REASON_NO_WORK_CONN && log_gate(&s->user_gate, net_now_us(), &held))
-        log_warn(s->log, "user %s of :%u closed: the client sent no work connection in time", from,
-                 v->port);
+    if (why == REASON_NO_WORK_CONN && net_gate(s->net, &s->user_gate, s->log, more))
+        log_warn(s->log, "user %s of :%u closed: the client sent no work connection in time%s",
+                 from, v->port, more);
     log_debug(s->log, "user %s of :%u over: %s, %" PRIu64 " bytes in, %" PRIu64 " out", from,
               v->port, reason_name(why), v->relay.user.received, v->relay.work.received);
     net_soon(s->net, &v->free_task);
@@ -222,6 +222,7 @@ static struct visit *largest(struct server *s)
 void visit_shed(struct server *s)
 {
     char from[ADDR_PORT_TEXT];
+    char more[LOG_HELD_MAX];
     size_t excess;
     struct visit *v;
 
@@ -234,10 +235,11 @@ void visit_shed(struct server *s)
         size_t held = relay_held(&v->relay);
 
         excess -= held < excess ? held : excess;
-        log_warn(s->log,
-                 "user %s of :%u is reset: %zu bytes wait for a slow reader and the memory limit "
-                 "is reached (--memory-limit)",
-                 address(v, from), v->port, held);
+        if (net_gate(s->net, &s->memory_gate, s->log, more))
+            log_warn(s->log,
+                     "user %s of :%u is reset: %zu bytes wait for a slow reader and the memory "
+                     "limit is reached (--memory-limit)%s",
+                     address(v, from), v->port, held, more);
         relay_abort(&v->relay, REASON_MEMORY);
     }
 }

@@ -284,7 +284,8 @@ def test_the_log_names_the_fault(places, why):
     with socket.create_connection(("127.0.0.1", gate.port), 5) as sock:
         sock.sendall(FAULTS[why])
         port = sock.getsockname()[1]
-        gate.process.wait_line(rf"refused a request of 127\.0\.0\.1:{port}: 400, {why}")
+        client = rf"client 127\.0\.0\.1:{port}, upstream -"
+        gate.process.wait_line(rf" 400, 0 bytes, .*, {client}, bad-request: {why}")
 
 
 def test_truncation_is_told_apart(places):

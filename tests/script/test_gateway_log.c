@@ -35,7 +35,8 @@ static void a_line_for_each_request(void **state)
     logged(s, "GET /sleep 404, 0 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
               "upstream -, policy");
     stage_say(c, POST("/api/v1/stop%1b%0a", "0", ""));
-    logged(s, "refused a request of 10.0.0.1:1000: 400, control byte in path");
+    logged(s, "POST /api/v1/stop%1b%0a 400, 0 bytes, first 0.000 ms, all 0.000 ms, client "
+              "10.0.0.1:1000, upstream -, bad-request: control byte in path");
     stage_free(s);
 }
 

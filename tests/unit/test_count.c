@@ -10,8 +10,6 @@
 
 #include "base/count.h"
 
-static const uint64_t second_us = 1000 * 1000;
-
 static void nothing_counted(void **state)
 {
     struct reason_counts counts = {0};
@@ -55,33 +53,12 @@ static void it_is_cut_to_fit(void **state)
     }
 }
 
-static void one_line_a_second_passes(void **state)
-{
-    struct log_gate g = {0};
-    uint64_t held = 99;
-    uint64_t now = 5 * second_us;
-
-    assert_true(log_gate(&g, now, &held));
-    assert_int_equal(held, 0);
-    for (int i = 0; i < 7; i++)
-        assert_false(log_gate(&g, now + second_us - 1, &held));
-    assert_int_equal(held, 0);
-    assert_true(log_gate(&g, now + second_us, &held));
-    assert_int_equal(held, 7);
-    assert_false(log_gate(&g, now + second_us, &held));
-    assert_true(log_gate(&g, now + 100 * second_us, &held));
-    assert_int_equal(held, 1);
-    assert_true(log_gate(&g, now + 200 * second_us, &held));
-    assert_int_equal(held, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_counted),
         cmocka_unit_test(what_is_not_zero_is_said_in_order),
         cmocka_unit_test(it_is_cut_to_fit),
-        cmocka_unit_test(one_line_a_second_passes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
