@@ -8,7 +8,7 @@ enum {
     LINE_US = 1000 * 1000,
     /* While a flood goes on its next line says the count, and shows what it is about; only when
      * none has come by then there is a line without one. */
-    QUIET_US = 2 * LINE_US,
+    QUIET_US = 2 * 1000 * 1000,
 };
 
 void log_gates_init(struct log_gates *set)

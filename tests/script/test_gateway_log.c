@@ -121,6 +121,58 @@ static void json_lines_are_bounded(void **state)
     stage_free(s);
 }
 
+static size_t lines_with(struct stage *s, const char *text)
+{
+    char *log = fake_log(s->h);
+    size_t n = 0;
+
+    for (const char *at = log; (at = strstr(at, text)) != NULL; at++)
+        n++;
+    mem_free(log);
+    return n;
+}
+
+/* Bad heads cost a connection each, and lines up to a limit; what is missing is said when the flood
+ * is over. Lines of requests are never held back. */
+static void floods_of_bad_heads_are_counted(void **state)
+{
+    struct stage *s = stage_new();
+
+    fake_log_clear(s->h);
+    for (int i = 0; i < 25; i++) {
+        stage_say(stage_user(s, ROLE_POC), "nonsense\r\n\r\n");
+        stage_say(stage_user(s, ROLE_POC), GET("/sleep"));
+    }
+    assert_int_equal(lines_with(s, "- - 400, 0 bytes, first 0.000 ms, all 0.000 ms, client 10.0"),
+                     10);
+    assert_int_equal(lines_with(s, "GET /sleep 404, "), 25);
+    fake_advance(s->h, 1999 * 1000);
+    assert_int_equal(lines_with(s, "held back"), 0);
+    fake_advance(s->h, 1000);
+    assert_int_equal(lines_with(s, "15 more lines were held back: request heads refused\n"), 1);
+    fake_log_clear(s->h);
+    fake_advance(s->h, 60 * 1000 * 1000);
+    assert_int_equal(lines_with(s, "held back"), 0);
+    stage_free(s);
+}
+
+/* A loop in MLNode's answers is said once a second, beside the requests' own lines. */
+static void floods_of_bad_answers_are_counted(void **state)
+{
+    struct stage *s = stage_new();
+
+    fake_log_clear(s->h);
+    for (int i = 0; i < 7; i++) {
+        stage_say(stage_user(s, ROLE_INFERENCE), GET("/v1/models"));
+        stage_say(stage_up(s, ENGINE), "nonsense\r\n\r\n");
+    }
+    assert_int_equal(lines_with(s, "the answer of 127.0.0.1:5001 was refused: "), 1);
+    assert_int_equal(lines_with(s, "GET /v1/models 502, "), 7);
+    fake_advance(s->h, 2000 * 1000);
+    assert_int_equal(lines_with(s, "6 more lines were held back: answers of MLNode refused\n"), 1);
+    stage_free(s);
+}
+
 /* Also where nobody is left to tell: whose request it was, and where it had gone. */
 static void lines_of_requests_that_failed(void **state)
 {
@@ -377,6 +429,8 @@ int main(void)
         cmocka_unit_test(a_line_for_each_request),
         cmocka_unit_test(a_json_line_for_each_request),
         cmocka_unit_test(json_lines_are_bounded),
+        cmocka_unit_test(floods_of_bad_heads_are_counted),
+        cmocka_unit_test(floods_of_bad_answers_are_counted),
         cmocka_unit_test(lines_of_requests_that_failed),
         cmocka_unit_test(lines_of_answers_that_were_cut),
         cmocka_unit_test(lines_are_bounded),
