@@ -4,7 +4,6 @@
 
 #include "base/text.h"
 
-static const char example[] = "Sun, 06 Nov 1994 08:49:37 GMT";
 static const char days[] = "MonTueWedThuFriSatSun";
 static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
@@ -48,7 +47,7 @@ bool http_date_parse(struct http_slice text, int64_t *unix_s)
     const char *t = text.at;
     int64_t day, month, year, hour, minute, second;
 
-    if (text.len != sizeof(example) - 1 || !shape_is_right(t))
+    if (text.len != sizeof("Sun, 06 Nov 1994 08:49:37 GMT") - 1 || !shape_is_right(t))
         return false;
     month = word_at(months, t + 8);
     if (month < 0 || !number(t + 5, 2, 31, &day) || day == 0 || !number(t + 12, 4, 9999, &year) ||
