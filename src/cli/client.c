@@ -9,36 +9,56 @@
 #include "cli/gateway.h"
 #include "cli/verb.h"
 #include "config/frpc.h"
+#include "observe/client_metrics.h"
 #include "tunnel/work.h"
 
 static void usage(FILE *out)
 {
     fputs(
-        "usage: mlgate client [-c FILE]\n\n"
+        "usage: mlgate client [-c FILE] [--metrics [ADDRESS:]PORT]\n\n"
         "  -c, --config FILE   a legacy frpc.ini, as for `frpc -c FILE`\n"
+        "  --metrics ADDRESS   numbers for Prometheus, as METRICS_LISTEN says\n"
         "  -h, --help          this text\n\n"
         "Without -c the environment contract counts (mlgate help env): tunnel and gateway run in\n"
         "one process, and remote ports 1{CLIENT_ID} and 2{CLIENT_ID} lead to MLNode through it.\n",
         out);
 }
 
-static bool load(struct client_run *run, const char *file, struct problems *problems)
+static bool load_file(struct client_run *run, const char *file, struct problems *problems)
 {
-    bool ok;
+    if (frpc_load(file, env_lookup, environ, &run->cfg, problems) != 0)
+        return false;
+    if (env_client_overrides(environ, &run->cfg, problems))
+        return true;
+    client_config_free(&run->cfg);
+    return false;
+}
 
-    if (file != NULL) {
-        ok = frpc_load(file, env_lookup, environ, &run->cfg, problems) == 0;
-        if (ok && !env_client_overrides(environ, &run->cfg, problems)) {
-            client_config_free(&run->cfg);
-            return false;
-        }
-        return ok;
-    }
+static bool load_environment(struct client_run *run, struct problems *problems)
+{
+    if (env_load(environ, &run->env, problems) != 0)
+        return false;
     run->from_env = true;
-    ok = env_load(environ, &run->env, problems) == 0;
-    if (ok)
-        env_client_config(&run->env, &run->cfg);
-    return ok;
+    env_client_config(&run->env, &run->cfg);
+    return true;
+}
+
+static void unload(struct client_run *run)
+{
+    client_config_free(&run->cfg);
+    if (run->from_env)
+        env_free(&run->env);
+}
+
+static bool load(struct client_run *run, const char *file, const char *metrics,
+                 struct problems *problems)
+{
+    if (file != NULL ? !load_file(run, file, problems) : !load_environment(run, problems))
+        return false;
+    if (metrics == NULL || env_client_metrics(metrics, &run->cfg, problems))
+        return true;
+    unload(run);
+    return false;
 }
 
 void client_write_files(const struct client_config *cfg, const char *dir, struct log *log)
@@ -64,6 +84,7 @@ static void stop(void *ctx)
 {
     struct client_run *run = ctx;
 
+    metrics_page_close(&run->metrics);
     client_stop(run->client);
     if (run->gateway != NULL)
         wire_stop(run->gateway);
@@ -121,6 +142,30 @@ static void start_gateway(struct client_run *run)
         log_warn(run->gateway_log, "going on: what the tunnel carries needs no listener");
 }
 
+static void write_metrics(void *ctx, struct metrics *m)
+{
+    struct client_run *run = ctx;
+    const struct client_metrics what = {
+        .clients = &run->client,
+        .n_clients = 1,
+        .n_proxies = run->cfg.n_proxies,
+        .gateway = run->gateway != NULL ? wire_gateway(run->gateway) : NULL,
+    };
+
+    client_metrics_write(&what, m);
+    if (run->owner != NULL)
+        run->owner->metrics(run, m);
+}
+
+static void start_metrics(struct client_run *run)
+{
+    const struct server_addr *at = &run->cfg.metrics_listen;
+
+    run->metrics = (struct metrics_page){.write = write_metrics, .ctx = run};
+    metrics_page_open(&run->metrics, run->runtime.net, at->host, at->port,
+                      "METRICS_LISTEN, --metrics");
+}
+
 /* Everything but the files, from the runtime to the memory. */
 static void serve(struct client_run *run)
 {
@@ -138,6 +183,7 @@ static void serve(struct client_run *run)
             run->owner->loaded(run);
         if (run->from_env)
             start_gateway(run);
+        start_metrics(run);
         if (run->owner != NULL)
             run->owner->starting(run);
         client_start(run->client);
@@ -175,16 +221,21 @@ int client_serve(const struct env_config *env, const struct client_owner *owner,
 
 int cli_client(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"metrics", required_argument, NULL, 'm'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct client_run run = {0};
     struct problems problems;
     const char *file = NULL;
+    const char *metrics = NULL;
     int opt;
 
     while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         if (opt == 'c') {
             file = optarg;
+        } else if (opt == 'm') {
+            metrics = optarg;
         } else {
             usage(opt == 'h' ? stdout : stderr);
             return opt == 'h' ? 0 : 2;
@@ -196,11 +247,9 @@ int cli_client(int argc, char **argv)
         return 2;
     }
     problems_init(&problems);
-    if (load(&run, file, &problems)) {
+    if (load(&run, file, metrics, &problems)) {
         run_client(&run, &problems);
-        client_config_free(&run.cfg);
-        if (run.from_env)
-            env_free(&run.env);
+        unload(&run);
     } else {
         problems_print(&problems, stderr);
         run.status = 2;

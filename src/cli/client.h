@@ -2,6 +2,7 @@
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 
+#include "cli/metrics.h"
 #include "cli/runtime.h"
 #include "config/env.h"
 #include "config/problem.h"
@@ -17,6 +18,7 @@ struct client_run {
     struct client_config cfg;
     struct env_config env;
     struct client *client;
+    struct metrics_page metrics;
     const struct client_owner *owner; /* NULL: nobody listens */
     void *owner_ctx;
     bool from_env;
@@ -32,6 +34,8 @@ struct client_owner {
     void (*starting)(struct client_run *run);
     /* The proxies are confirmed, or no longer (client_status tells). */
     void (*ready)(struct client_run *run);
+    /* Adds the owner's own numbers. */
+    void (*metrics)(struct client_run *run, struct metrics *m);
     /* Once: everything ends; the owner's own handles must go too. */
     void (*stopping)(struct client_run *run);
 };

@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cli/metrics.h"
 #include "cli/runtime.h"
 #include "cli/verb.h"
 #include "config/problem.h"
+#include "observe/client_metrics.h"
 
 struct wire *cli_gateway_new(struct net *n, struct log *log, const struct env_config *env)
 {
@@ -55,33 +57,57 @@ bool cli_gateway_listen(struct wire *w, struct log *log, const struct env_config
 
 /* ---- the verb -------------------------------------------------------------------------------- */
 
+struct gateway_run {
+    struct wire *wire;
+    struct metrics_page metrics;
+};
+
+static void write_metrics(void *ctx, struct metrics *m)
+{
+    struct gateway_run *v = ctx;
+    const struct client_metrics what = {.gateway = wire_gateway(v->wire)};
+
+    client_metrics_write(&what, m);
+}
+
 static void stop(void *ctx)
 {
-    wire_stop(ctx);
+    struct gateway_run *v = ctx;
+
+    metrics_page_close(&v->metrics);
+    wire_stop(v->wire);
+}
+
+static void say_the_end(const struct gateway_run *v, struct log *log)
+{
+    struct gateway_counters n;
+    char ended[400];
+
+    gateway_counters(wire_gateway(v->wire), &n);
+    reason_counts_text(&n.ended, ended, sizeof(ended));
+    log_info(log, "stopped; %" PRIu64 " requests: %s", n.requests, ended);
 }
 
 static int run_gateway(const struct env_config *env, const struct problems *problems)
 {
     struct runtime r;
-    struct gateway_counters n;
-    struct wire *w;
+    struct gateway_run v = {.metrics = {.write = write_metrics, .ctx = &v}};
     int status = 1;
-    char ended[400];
 
     runtime_init(&r, "gateway", env->log_level, (enum log_format)env->log_format,
                  env->memory_limit);
     problems_log_warnings(problems, r.log);
-    w = cli_gateway_new(r.net, r.log, env);
-    if (cli_gateway_listen(w, r.log, env)) {
-        runtime_run(&r, stop, w);
+    v.wire = cli_gateway_new(r.net, r.log, env);
+    if (cli_gateway_listen(v.wire, r.log, env)) {
+        metrics_page_open(&v.metrics, r.net, env->metrics_listen.host, env->metrics_listen.port,
+                          "--metrics, METRICS_LISTEN");
+        runtime_run(&r, stop, &v);
         status = 0;
     }
-    wire_stop(w);
-    gateway_counters(wire_gateway(w), &n);
-    reason_counts_text(&n.ended, ended, sizeof(ended));
-    log_info(r.log, "stopped; %" PRIu64 " requests: %s", n.requests, ended);
+    wire_stop(v.wire);
+    say_the_end(&v, r.log);
     runtime_free(&r);
-    wire_free(w);
+    wire_free(v.wire);
     return status;
 }
 

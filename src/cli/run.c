@@ -26,7 +26,7 @@ struct container {
     struct run_node node;
     struct child_program program; /* what run_node chose */
     struct listeners listeners;
-    struct audit_span expected[2]; /* the gateway's own, of which the configuration warned */
+    struct audit_span expected[3]; /* the gateway's own, of which the configuration warned */
 };
 
 static void usage(FILE *out)
@@ -79,11 +79,12 @@ static void write_files(const struct container *c)
 /* Where the gateway's own listener is on loopback, another one on its port is somebody else's. */
 static void prepare_audit(struct container *c)
 {
-    const struct server_addr *own[] = {&c->env.gateway_listen, &c->env.gateway_listen_poc};
+    const struct server_addr *own[] = {&c->env.gateway_listen, &c->env.gateway_listen_poc,
+                                       &c->env.metrics_listen};
     size_t n = 0;
 
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (!env_is_loopback(own[i]->host))
+        if (own[i]->host != NULL && !env_is_loopback(own[i]->host))
             c->expected[n++] = (struct audit_span){own[i]->port, own[i]->port};
     c->listeners = (struct listeners){
         .log = c->log, .proc = "/proc", .expected = c->expected, .n_expected = n};

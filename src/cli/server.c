@@ -3,34 +3,54 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cli/metrics.h"
 #include "cli/runtime.h"
 #include "cli/verb.h"
 #include "config/env.h"
 #include "config/frps.h"
 #include "config/problem.h"
+#include "observe/server_metrics.h"
 #include "tunnel/server.h"
+
+struct server_run {
+    struct server *server;
+    struct metrics_page metrics;
+};
+
+static void write_metrics(void *ctx, struct metrics *m)
+{
+    const struct server_run *v = ctx;
+
+    server_metrics_write(v->server, m);
+}
 
 static void stop(void *ctx)
 {
-    server_stop(ctx);
+    struct server_run *v = ctx;
+
+    metrics_page_close(&v->metrics);
+    server_stop(v->server);
 }
 
 static int run_server(const struct server_config *cfg, struct problems *problems)
 {
     struct runtime r;
-    struct server *server;
+    struct server_run v = {.metrics = {.write = write_metrics, .ctx = &v}};
     char error[400];
 
     runtime_init(&r, "frps", cfg->log_level, (enum log_format)cfg->log_format, cfg->memory_limit);
     problems_log_warnings(problems, r.log);
-    server = server_new(r.net, cfg, error, sizeof(error));
-    if (server != NULL)
-        runtime_run(&r, stop, server);
-    else
+    v.server = server_new(r.net, cfg, error, sizeof(error));
+    if (v.server != NULL) {
+        metrics_page_open(&v.metrics, r.net, cfg->metrics_addr, cfg->metrics_port,
+                          "--metrics, MLGATE_METRICS");
+        runtime_run(&r, stop, &v);
+    } else {
         log_error(r.log, "%s", error);
+    }
     runtime_free(&r);
-    server_free(server);
-    return server ? 0 : 1;
+    server_free(v.server);
+    return v.server ? 0 : 1;
 }
 
 /* One flag of the table at argv[i]; returns how many words it took, 0 when it is none. */

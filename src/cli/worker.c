@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cli/client.h"
+#include "cli/container_metrics.h"
 #include "container/beat.h"
 #include "container/facts.h"
 #include "container/sandbox.h"
@@ -112,6 +113,13 @@ static void starting(struct client_run *run)
     send_beat(run);
 }
 
+static void metrics(struct client_run *run, struct metrics *m)
+{
+    struct worker *w = run->owner_ctx;
+
+    container_metrics_write(m, &w->facts);
+}
+
 static void stopping(struct client_run *run)
 {
     struct worker *w = run->owner_ctx;
@@ -122,8 +130,11 @@ static void stopping(struct client_run *run)
 
 int worker_main(void *env, int link)
 {
-    static const struct client_owner owner = {
-        .loaded = loaded, .starting = starting, .ready = send_beat, .stopping = stopping};
+    static const struct client_owner owner = {.loaded = loaded,
+                                              .starting = starting,
+                                              .ready = send_beat,
+                                              .metrics = metrics,
+                                              .stopping = stopping};
     struct worker w = {.link = link};
 
     return client_serve(env, &owner, &w);

@@ -24,6 +24,7 @@ void client_config_free(struct client_config *cfg)
     token_free(cfg->token);
     mem_free(cfg->user);
     mem_free(cfg->run_id_file);
+    mem_free(cfg->metrics_listen.host);
     free_tls(&cfg->tls);
     for (size_t i = 0; i < cfg->n_proxies; i++) {
         mem_free(cfg->proxies[i].name);

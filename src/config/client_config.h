@@ -57,7 +57,8 @@ struct client_config {
     int dead_after_s;    /* FRP_DEAD_AFTER: give a silent connection up after this long */
     size_t memory_limit; /* MEMORY_LIMIT, bytes really held for streams */
     enum log_level log_level;
-    int log_format; /* enum log_format */
+    int log_format;                    /* enum log_format */
+    struct server_addr metrics_listen; /* METRICS_LISTEN; host NULL: off */
     struct proxy_config *proxies;
     size_t n_proxies;
 };

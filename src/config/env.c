@@ -191,6 +191,14 @@ const struct field env_fields[] = {
      .fallback = "127.0.0.1:5050",
      .example = "127.0.0.1:5050",
      .help = "The same for 2{CLIENT_ID}."},
+    {.name = "METRICS_LISTEN",
+     .kind = FIELD_PAGE,
+     .offset = offsetof(struct env_config, metrics_listen.host),
+     .count_offset = offsetof(struct env_config, metrics_listen.port),
+     .fallback = "off",
+     .example = "127.0.0.1:9180",
+     .help = "Where numbers for Prometheus are served (GET /metrics). A port alone means "
+             "127.0.0.1: whoever reaches it reads them."},
     {.name = "GATEWAY_POLICY",
      .kind = FIELD_CHOICE,
      AT(gateway_policy),
@@ -373,6 +381,7 @@ void env_free(struct env_config *env)
     mem_free(env->bind_guard_ports);
     mem_free(env->gateway_listen.host);
     mem_free(env->gateway_listen_poc.host);
+    mem_free(env->metrics_listen.host);
     memset(env, 0, sizeof(*env));
 }
 

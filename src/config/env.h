@@ -47,6 +47,7 @@ struct env_config {
     size_t n_bind_guard_ports;
     struct server_addr gateway_listen;     /* role inference: 1{CLIENT_ID} */
     struct server_addr gateway_listen_poc; /* role POC: 2{CLIENT_ID} */
+    struct server_addr metrics_listen;     /* host NULL: off */
     int gateway_policy;                    /* index into GATEWAY_POLICY's choices */
     int engine_direct;                     /* 0 auto, 1 off */
     uint16_t engine_first_port;
@@ -89,9 +90,11 @@ void env_gateway_help(FILE *out, bool colour);
 void env_client_config(const struct env_config *env, struct client_config *out);
 
 /* What of the contract also counts beside an frpc.ini, because frp has no key for it: FRP_TLS_PIN,
- * FRP_DEAD_AFTER, MEMORY_LIMIT, LOG_FORMAT. false when one of them is wrong. */
+ * FRP_DEAD_AFTER, MEMORY_LIMIT, LOG_FORMAT, METRICS_LISTEN. false when one of them is wrong. */
 bool env_client_overrides(char *const *environ_list, struct client_config *cfg,
                           struct problems *problems);
+/* `mlgate client --metrics VALUE`, which wins over METRICS_LISTEN. false when it is wrong. */
+bool env_client_metrics(const char *value, struct client_config *cfg, struct problems *problems);
 
 /* The contract in words, for `mlgate help env`. `colour` allows terminal sequences. */
 void env_help(FILE *out, bool colour);

@@ -17,6 +17,7 @@ static const struct env_flag flags[] = {
     {.name = "memory-limit", .variable = "MEMORY_LIMIT"},
     {.name = "log-level", .variable = "LOG_LEVEL"},
     {.name = "log-format", .variable = "LOG_FORMAT"},
+    {.name = "metrics", .variable = "METRICS_LISTEN"},
 };
 enum { FLAGS = sizeof(flags) / sizeof(flags[0]) };
 

@@ -69,6 +69,8 @@ void env_client_config(const struct env_config *env, struct client_config *out)
         .memory_limit = env->memory_limit,
         .log_level = env->log_level,
         .log_format = env->log_format,
+        .metrics_listen = {.host = copy(env->metrics_listen.host),
+                           .port = env->metrics_listen.port},
     };
     copy_servers(env, out);
     copy_tls(env, &out->tls);
@@ -78,32 +80,52 @@ void env_client_config(const struct env_config *env, struct client_config *out)
     out->proxies[1] = proxy(env, "poc", 2, &env->gateway_listen_poc);
 }
 
+/* Members of a client_config that have a variable and no key in frp's files. */
+static const struct {
+    const char *name;
+    size_t offset;
+    size_t count_offset;
+} moved[] = {
+    {"METRICS_LISTEN", offsetof(struct client_config, metrics_listen.host),
+     offsetof(struct client_config, metrics_listen.port)},
+    {"FRP_TLS_PIN", offsetof(struct client_config, tls.pins),
+     offsetof(struct client_config, tls.n_pins)},
+    {"FRP_DEAD_AFTER", offsetof(struct client_config, dead_after_s), 0},
+    {"MEMORY_LIMIT", offsetof(struct client_config, memory_limit), 0},
+    {"LOG_FORMAT", offsetof(struct client_config, log_format), 0},
+};
+
+static struct field moved_field(size_t i)
+{
+    const struct field *f = env_fields;
+    struct field out;
+
+    while (strcmp(f->name, moved[i].name) != 0)
+        f++;
+    out = *f;
+    out.offset = moved[i].offset;
+    out.count_offset = moved[i].count_offset;
+    return out;
+}
+
 bool env_client_overrides(char *const *environ_list, struct client_config *cfg,
                           struct problems *problems)
 {
-    static const struct {
-        const char *name;
-        size_t offset;
-        size_t count_offset;
-    } moved[] = {
-        {"FRP_TLS_PIN", offsetof(struct client_config, tls.pins),
-         offsetof(struct client_config, tls.n_pins)},
-        {"FRP_DEAD_AFTER", offsetof(struct client_config, dead_after_s), 0},
-        {"MEMORY_LIMIT", offsetof(struct client_config, memory_limit), 0},
-        {"LOG_FORMAT", offsetof(struct client_config, log_format), 0},
-    };
     size_t before = problems->errors;
 
-    for (size_t i = 0; i < env_n_fields; i++)
-        for (size_t k = 0; k < sizeof(moved) / sizeof(moved[0]); k++) {
-            struct field f = env_fields[i];
-            const char *value = env_given(environ_list, f.name);
+    for (size_t i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
+        struct field f = moved_field(i);
+        const char *value = env_given(environ_list, f.name);
 
-            if (strcmp(f.name, moved[k].name) != 0 || value == NULL)
-                continue;
-            f.offset = moved[k].offset;
-            f.count_offset = moved[k].count_offset;
+        if (value != NULL)
             env_check_field(&f, value, cfg, problems);
-        }
+    }
     return problems->errors == before;
+}
+
+bool env_client_metrics(const char *value, struct client_config *cfg, struct problems *problems)
+{
+    struct field f = moved_field(0);
+
+    return field_set(&f, cfg, value, "--metrics", problems);
 }

@@ -153,6 +153,19 @@ static bool set_listen(struct setting *s, const char *text)
     return true;
 }
 
+static bool set_page(struct setting *s, const char *text)
+{
+    char **place = member(s);
+    uint16_t *port = counter(s);
+    bool off = strcasecmp(text, "off") == 0;
+
+    if (!off && !value_port(text, port))
+        return set_listen(s, text);
+    mem_free(*place);
+    *place = off ? NULL : mem_strdup("127.0.0.1");
+    return true;
+}
+
 static bool set_port(struct setting *s, const char *text)
 {
     return value_port(text, member(s));
@@ -391,6 +404,8 @@ static const struct {
                                         "65535 without leading zeros"},
     [FIELD_LISTEN] = {set_listen, "must be address:port or :port with an IP address ([IPv6] in "
                                   "brackets) and a port from 1 to 65535"},
+    [FIELD_PAGE] = {set_page, "must be off, a port from 1 to 65535 (on 127.0.0.1), or address:port "
+                              "with an IP address ([IPv6] in brackets)"},
     [FIELD_PORT] = {set_port, "must be a port from 1 to 65535 without leading zeros"},
     [FIELD_PORT_OR_0] = {set_port_or_0, "must be a port from 0 to 65535 without leading zeros"},
     [FIELD_INT] = {set_int, "must be a whole number in range without leading zeros"},

@@ -19,6 +19,7 @@ enum field_kind {
     FIELD_ADDR,       /* struct server_addr */
     FIELD_ADDR_LIST,  /* struct server_addr *, with count_offset */
     FIELD_LISTEN,     /* char * at offset, uint16_t at count_offset */
+    FIELD_PAGE,       /* the same; a port alone is on 127.0.0.1, and "off" is NULL */
     FIELD_PORT,       /* uint16_t, 1 to 65535 */
     FIELD_PORT_OR_0,  /* uint16_t */
     FIELD_INT,        /* int in min..max */

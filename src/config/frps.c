@@ -9,6 +9,7 @@
 #include "config/keys.h"
 #include "config/problem.h"
 #include "config/token.h"
+#include "config/value.h"
 
 enum {
     SECONDS_MAX = 86400 * 365, /* frp has no limit; a year keeps milliseconds well inside 64 bits */
@@ -17,6 +18,9 @@ enum {
 
 #define AT(member)   .offset = offsetof(struct server_config, member)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Served another way; frp serves it on its dashboard's port. */
+static const char prometheus_key[] = "enable_prometheus";
 
 static const struct field fields[] = {
     {.name = "bind_addr", .kind = FIELD_IP, AT(bind_addr), .example = "0.0.0.0"},
@@ -152,6 +156,19 @@ static void judge_sections(struct keys *keys, const struct ini_section *common)
     }
 }
 
+static void advise_metrics(const struct keys *keys, const struct ini_section *common,
+                           struct problems *problems)
+{
+    const struct ini_key *key = ini_key(keys->ini, common, prometheus_key);
+    bool wanted;
+
+    if (key != NULL && value_ini_bool(key->value, &wanted) && wanted)
+        problem_warn(problems, keys->ini->file,
+                     "%s opens nothing here: --metrics 9180 (MLGATE_METRICS) serves numbers for "
+                     "Prometheus on 127.0.0.1",
+                     prometheus_key);
+}
+
 static void load_common(struct keys *keys, const struct ini_section *common,
                         struct server_config *cfg)
 {
@@ -159,7 +176,8 @@ static void load_common(struct keys *keys, const struct ini_section *common,
     keys_refuse(keys, common, foreign, COUNT(foreign));
     for (size_t i = 0; i < common->n_keys; i++)
         if (!keys_in_fields(fields, COUNT(fields), common->keys[i].name) &&
-            !keys_in_foreign(foreign, COUNT(foreign), common->keys[i].name))
+            !keys_in_foreign(foreign, COUNT(foreign), common->keys[i].name) &&
+            strcmp(common->keys[i].name, prometheus_key) != 0)
             keys_ignore(keys, common->keys[i].name);
     /* frp: demanding client certificates demands TLS, whatever tls_only says. */
     if (cfg->tls_client_ca)
@@ -187,6 +205,7 @@ int frps_parse(const char *name, const char *text, size_t len, ini_getenv *get, 
         load_common(&keys, common, out);
         judge_sections(&keys, common);
         advise(&ini, common, out, problems);
+        advise_metrics(&keys, common, problems);
         keys_report_ignored(&keys);
     }
     ini_free(&ini);

@@ -15,6 +15,7 @@ void server_config_free(struct server_config *cfg)
     mem_free(cfg->tls_key_file);
     mem_free(cfg->tls_client_ca);
     mem_free(cfg->state_dir);
+    mem_free(cfg->metrics_addr);
     memset(cfg, 0, sizeof(*cfg));
 }
 

@@ -36,7 +36,9 @@ struct server_config {
     bool detailed_errors;
     size_t memory_limit;
     enum log_level log_level;
-    int log_format; /* enum log_format */
+    int log_format;     /* enum log_format */
+    char *metrics_addr; /* IP literal; NULL: no metrics */
+    uint16_t metrics_port;
 };
 
 /* Releases everything inside (not the struct itself) and overwrites the token. */

@@ -54,6 +54,8 @@ const struct server_option server_options[] = {
     {"log-level", "LOG_LEVEL", "log_level", "LEVEL", "info", "trace, debug, info, warn or error."},
     {"log-format", "LOG_FORMAT", NULL, "FORMAT", "text",
      "text for people, json for programs: one object a line."},
+    {"metrics", "MLGATE_METRICS", NULL, "[ADDRESS:]PORT", "off",
+     "Where numbers for Prometheus are served (GET /metrics); a port alone means 127.0.0.1."},
 };
 
 static const struct field fields[] = {
@@ -105,6 +107,7 @@ static const struct field fields[] = {
      .choices = "text|json",
      .rule = "must be text or json",
      .example = "json"},
+    {.kind = FIELD_PAGE, AT(metrics_addr), COUNT(metrics_port), .example = "127.0.0.1:9180"},
 };
 
 const size_t server_n_options = sizeof(server_options) / sizeof(server_options[0]);

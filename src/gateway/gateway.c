@@ -237,6 +237,21 @@ enum node_manner gateway_node_manner(const struct gateway *g)
     return g->engines != NULL ? engines_manner(g->engines, gateway_now(g)) : NODE_NOT_ASKED;
 }
 
+enum node_state gateway_node_state(const struct gateway *g)
+{
+    return g->engines != NULL ? engines_state(g->engines) : NODE_UNKNOWN;
+}
+
+uint64_t gateway_node_age_us(const struct gateway *g)
+{
+    return g->engines != NULL ? engines_state_age(g->engines, gateway_now(g)) : UINT64_MAX;
+}
+
+const struct engine *gateway_engine(const struct gateway *g, size_t i)
+{
+    return g->engines != NULL ? engines_at(g->engines, i) : NULL;
+}
+
 void gateway_counters(const struct gateway *g, struct gateway_counters *out)
 {
     *out = g->counters;

@@ -78,6 +78,11 @@ void gateway_shed(struct gateway *g);
 
 /* How MLNode's management takes the gateway's questions now. */
 enum node_manner gateway_node_manner(const struct gateway *g);
+enum node_state gateway_node_state(const struct gateway *g);
+/* Microseconds since the management last answered; UINT64_MAX: never. */
+uint64_t gateway_node_age_us(const struct gateway *g);
+/* The i-th engine that ever was healthy, by port; NULL beyond the last. Until the next turn. */
+const struct engine *gateway_engine(const struct gateway *g, size_t i);
 /* The model that inference/up last named (asked.h), printable; "": none since the start. Valid as
  * long as the gateway, and changes under the caller. */
 const char *gateway_asked_model(const struct gateway *g);

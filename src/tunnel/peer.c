@@ -48,14 +48,15 @@ static void log_end(struct peer *p, enum reason why, const char *text)
     struct server *s = p->server;
     char more[LOG_HELD_MAX];
 
-    s->clients_ended.of[why]++;
     if (p->logged_in) {
+        s->sessions_ended.of[why]++;
         if (net_gate(s->net, &s->client_gate, s->log, more))
             log_info(s->log, "client %s (%s, run id %.4s...) gone: %s (%s)%s",
                      server_session_hostname(p->session), p->address,
                      server_session_run_id(p->session), text, reason_name(why), more);
         return;
     }
+    s->openings_ended.of[why]++;
     if (!is_failure(p, why)) {
         log_debug(s->log, "connection from %s ended before a login: %s (%s)", p->address, text,
                   reason_name(why));
@@ -142,6 +143,7 @@ static bool session_login(void *ctx, const struct msg_login *login, char run_id[
     p->source = NULL;
     s->n_openings--;
     s->n_peers++;
+    s->logins++;
     p->logged_in = true;
     mux_set_max_streams(carrier_mux(p->carrier), MAX_CLIENT_STREAMS);
     if (net_gate(s->net, &s->client_gate, s->log, more))

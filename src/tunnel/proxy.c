@@ -132,6 +132,7 @@ static void register_proxy(struct peer *p, const char *name, uint16_t port, bool
     x->server = s;
     x->name = mem_strdup(name);
     x->port = port;
+    x->number = ++s->last_number;
     list_init(&x->node);
     list_init(&x->waiting);
     x->listener = port ? listen_on(s, port, x) : listen_random(s, x);

@@ -207,6 +207,7 @@ uint16_t server_port(const struct server *s)
 
 void server_stop(struct server *s)
 {
+    struct reason_counts both;
     char users[400];
     char clients[400];
 
@@ -224,8 +225,11 @@ void server_stop(struct server *s)
         peer_free(LIST_ENTRY(s->peers.next, struct peer, node), REASON_LOCAL_STOP, "stopping");
     while (!list_empty(&s->orphans))
         proxy_free(LIST_ENTRY(s->orphans.next, struct proxy, node));
+    both = s->sessions_ended;
     reason_counts_text(&s->users_ended, users, sizeof(users));
-    reason_counts_text(&s->clients_ended, clients, sizeof(clients));
+    for (int i = 0; i < REASON_COUNT; i++)
+        both.of[i] += s->openings_ended.of[i];
+    reason_counts_text(&both, clients, sizeof(clients));
     log_info(s->log, "stopped; users: %s; connections: %s", users, clients);
 }
 
@@ -233,14 +237,36 @@ void server_status(const struct server *s, struct server_status *out)
 {
     *out = (struct server_status){
         .clients = s->n_peers,
+        .logins = s->logins,
         .openings = s->n_openings,
         .proxies = s->names.count,
         .users = s->n_visits,
+        .all_users = s->users,
         .bytes_in = s->bytes_in,
         .bytes_out = s->bytes_out,
-        .clients_ended = s->clients_ended,
+        .sessions_ended = s->sessions_ended,
+        .openings_ended = s->openings_ended,
         .users_ended = s->users_ended,
     };
+}
+
+bool server_proxy_from(const struct server *s, unsigned port, struct server_proxy *out)
+{
+    const struct proxy *x = NULL;
+
+    for (; port < ALL_PORTS && x == NULL; port++)
+        x = s->ports[port];
+    if (x == NULL)
+        return false;
+    *out = (struct server_proxy){
+        .name = x->name,
+        .port = x->port,
+        .users = x->users,
+        .bytes_in = x->bytes_in,
+        .bytes_out = x->bytes_out,
+        .round_trip_us = x->peer != NULL ? mux_round_trip_us(carrier_mux(x->peer->carrier)) : 0,
+    };
+    return true;
 }
 
 void server_free(struct server *s)

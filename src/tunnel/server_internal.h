@@ -34,9 +34,13 @@ struct server {
     uint64_t n_openings;
     uint64_t n_peers;
     uint64_t n_visits;
+    uint64_t logins;
+    uint64_t users;
+    uint64_t last_number; /* of a proxy */
     uint64_t bytes_in;
     uint64_t bytes_out;
-    struct reason_counts clients_ended;
+    struct reason_counts sessions_ended;
+    struct reason_counts openings_ended;
     struct reason_counts users_ended;
     struct log_gate refused_gate; /* connections without a login */
     struct log_gate client_gate;  /* who came, who went, what is open */
@@ -74,6 +78,10 @@ struct proxy {
     char *name;
     uint16_t port;
     bool use_encryption;
+    uint64_t number; /* tells it from others that had its port; users may outlive it */
+    uint64_t users;  /* connected or waiting */
+    uint64_t bytes_in;
+    uint64_t bytes_out;
     struct listener *listener;
     char run_id[RUN_ID_SIZE]; /* whose it was, when orphaned */
     uint64_t orphaned_us;

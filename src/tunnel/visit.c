@@ -18,6 +18,9 @@ struct visit {
     struct relay relay;
     struct net_task free_task;
     uint64_t since_us;
+    uint64_t number; /* of the proxy */
+    uint64_t counted_in;
+    uint64_t counted_out;
     uint16_t port;            /* of the proxy, for the log */
     struct sockaddr_in6 from; /* either family */
 };
@@ -33,6 +36,42 @@ static const char *address(const struct visit *v, char out[ADDR_PORT_TEXT])
     return out;
 }
 
+/* Of whose numbers this user is part, or NULL: that one has gone. */
+static struct proxy *proxy_of(const struct visit *v)
+{
+    struct proxy *x = v->server->ports[v->port];
+
+    return x != NULL && x->number == v->number ? x : NULL;
+}
+
+/* What came since the last time. */
+static void count_bytes(struct visit *v)
+{
+    struct proxy *x = proxy_of(v);
+    uint64_t in = v->relay.user.received - v->counted_in;
+    uint64_t out = v->relay.work.received - v->counted_out;
+
+    v->counted_in += in;
+    v->counted_out += out;
+    v->server->bytes_in += in;
+    v->server->bytes_out += out;
+    if (x != NULL) {
+        x->bytes_in += in;
+        x->bytes_out += out;
+    }
+}
+
+static void count_end(struct visit *v, enum reason why)
+{
+    struct proxy *x = proxy_of(v);
+
+    count_bytes(v);
+    v->server->users_ended.of[why]++;
+    v->server->n_visits--;
+    if (x != NULL)
+        x->users--;
+}
+
 static void over(struct visit *v, enum reason why)
 {
     struct server *s = v->server;
@@ -40,10 +79,7 @@ static void over(struct visit *v, enum reason why)
     char more[LOG_HELD_MAX];
 
     address(v, from);
-    s->users_ended.of[why]++;
-    s->n_visits--;
-    s->bytes_in += v->relay.user.received;
-    s->bytes_out += v->relay.work.received;
+    count_end(v, why);
     list_remove(&v->all);
     list_remove(&v->waiting);
     if (why == REASON_NO_WORK_CONN && net_gate(s->net, &s->user_gate, s->log, more))
@@ -158,6 +194,7 @@ void visit_accept(struct listener *l, void *ctx)
     }
     v->proxy = x;
     v->port = x->port;
+    v->number = x->number;
     v->want.got = got_work;
     v->since_us = net_now_us();
     list_init(&v->want.node);
@@ -166,6 +203,8 @@ void visit_accept(struct listener *l, void *ctx)
     list_push(&s->visits, &v->all);
     list_push(&x->waiting, &v->waiting);
     s->n_visits++;
+    s->users++;
+    x->users++;
     if (x->peer != NULL)
         ask(v);
 }
@@ -198,6 +237,7 @@ void visit_tick(struct server *s, uint64_t now_us, bool slow)
     LIST_FOREACH (it, &s->visits) {
         struct visit *v = LIST_ENTRY(it, struct visit, all);
 
+        count_bytes(v);
         if (v->conn == NULL)
             relay_tick(&v->relay, now_us);
         else if (now_us - v->since_us > limit)
