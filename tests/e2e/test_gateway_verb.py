@@ -69,6 +69,6 @@ def test_help_says_the_same_everywhere():
     contract = said("help", "env")
     named = re.findall(r"^--([a-z-]+) VALUE  \(default (\S+)\)$", text, re.M)
     variables = re.findall(r"Variable: ([A-Z_]+)\.", text)
-    assert len(named) == len(variables) == 9
+    assert len(named) == len(variables) == 11
     for (_, fallback), variable in zip(named, variables, strict=True):
         assert f"{variable}  (default {fallback})\n" in contract
