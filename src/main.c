@@ -8,6 +8,7 @@ static const struct verb verbs[] = {
     {"run", cli_run, "the container's entry point: tunnel, gateway and MLNode, supervised"},
     {"health", cli_health, "whether the running container is ready; --live: whether it lives"},
     {"check", cli_check, "everything that is wrong here, each with its remedy"},
+    {"status", cli_status, "what goes on in a running mlgate: --json, --watch"},
     {"client", cli_client,
      "the tunnel client: -c frpc.ini, or tunnel and gateway from the environment"},
     {"gateway", cli_gateway, "the HTTP gateway in front of one MLNode, alone"},

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -5,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
+#include "cli/account.h"
 #include "cli/client.h"
 #include "cli/gateway.h"
 #include "cli/verb.h"
@@ -85,6 +88,7 @@ static void stop(void *ctx)
     struct client_run *run = ctx;
 
     metrics_page_close(&run->metrics);
+    account_close(run->account);
     client_stop(run->client);
     if (run->gateway != NULL)
         wire_stop(run->gateway);
@@ -166,6 +170,23 @@ static void start_metrics(struct client_run *run)
                       "METRICS_LISTEN, --metrics");
 }
 
+static struct account *new_account(struct client_run *run)
+{
+    const struct account_of of = {
+        .loop = &run->runtime.loop,
+        .cfg = &run->cfg,
+        .clients = &run->client,
+        .n_clients = 1,
+        .gateway = run->gateway,
+        .facts = run->facts,
+        .client_id = run->from_env ? run->env.client_id : NULL,
+        .node_id = run->from_env ? run->env.node_id : NULL,
+        .door = &run->door,
+    };
+
+    return account_new(&of);
+}
+
 /* Everything but the files, from the runtime to the memory. */
 static void serve(struct client_run *run)
 {
@@ -186,16 +207,33 @@ static void serve(struct client_run *run)
         start_metrics(run);
         if (run->owner != NULL)
             run->owner->starting(run);
+        run->account = new_account(run);
         client_start(run->client);
         runtime_run(r, stop, run);
     }
     runtime_free(r);
     client_free(run->client);
     wire_free(run->gateway);
+    account_free(run->account);
     log_free(run->gateway_log);
 }
 
-static void run_client(struct client_run *run, struct problems *problems)
+/* `file`: with -c; NULL: the environment. */
+static void open_door(struct client_run *run, const char *file)
+{
+    char *path = file != NULL ? mem_printf("%s.sock", file)
+                              : mem_printf("%s/status.sock", run->env.frp_config_dir);
+    int rc = door_open(&run->door, path);
+
+    if (rc == -EADDRINUSE)
+        log_warn(run->runtime.log, "another client listens on %s: `mlgate status` asks that one",
+                 path);
+    else if (rc != 0)
+        log_warn(run->runtime.log, "`mlgate status` will find nobody: %s: %s", path, strerror(-rc));
+    mem_free(path);
+}
+
+static void run_client(struct client_run *run, const char *file, struct problems *problems)
 {
     struct runtime *r = &run->runtime;
 
@@ -204,12 +242,15 @@ static void run_client(struct client_run *run, struct problems *problems)
     problems_log_warnings(problems, r->log);
     if (run->from_env)
         client_write_files(&run->cfg, run->env.frp_config_dir, r->log);
+    open_door(run, file);
     serve(run);
+    door_close(&run->door);
 }
 
 int client_serve(const struct env_config *env, const struct client_owner *owner, void *ctx)
 {
-    struct client_run run = {.env = *env, .from_env = true, .owner = owner, .owner_ctx = ctx};
+    struct client_run run = {
+        .env = *env, .from_env = true, .owner = owner, .owner_ctx = ctx, .door = {.fd = -1}};
 
     env_client_config(env, &run.cfg);
     runtime_init(&run.runtime, "frpc", run.cfg.log_level, (enum log_format)run.cfg.log_format,
@@ -248,7 +289,7 @@ int cli_client(int argc, char **argv)
     }
     problems_init(&problems);
     if (load(&run, file, metrics, &problems)) {
-        run_client(&run, &problems);
+        run_client(&run, file, &problems);
         unload(&run);
     } else {
         problems_print(&problems, stderr);

@@ -7,9 +7,12 @@
 #include "config/env.h"
 #include "config/problem.h"
 #include "gateway/wire.h"
+#include "observe/door.h"
 #include "tunnel/client.h"
 
+struct account;
 struct client_owner;
+struct facts;
 
 struct client_run {
     struct runtime runtime;
@@ -21,6 +24,11 @@ struct client_run {
     struct metrics_page metrics;
     const struct client_owner *owner; /* NULL: nobody listens */
     void *owner_ctx;
+    struct account *account;
+    /* What it says about itself stands on these: the door for those who ask (fd -1: none), and what
+     * PID 1 tells (NULL: there is none). Set before it starts. */
+    struct door door;
+    const struct facts *facts;
     bool from_env;
     int status;
 };

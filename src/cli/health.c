@@ -3,10 +3,9 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "cli/run_environment.h"
 #include "cli/verb.h"
-#include "config/env.h"
 #include "container/health.h"
 
 static void usage(FILE *out)
@@ -18,26 +17,15 @@ static void usage(FILE *out)
         "  -l, --live   0 when the supervisor and its worker respond, whatever the network node\n"
         "               and MLNode do: the only question that may decide about a restart\n"
         "  -h, --help   this text\n\n"
-        "FRP_CONFIG_DIR must be what it is for `mlgate run`.\n",
+        "FRP_CONFIG_DIR is taken from here, else from PID 1.\n",
         out);
-}
-
-static const char *directory(void)
-{
-    const char *given = env_get(environ, "FRP_CONFIG_DIR");
-
-    if (given != NULL && *given != '\0')
-        return given;
-    for (size_t i = 0; i < env_n_fields; i++)
-        if (strcmp(env_fields[i].name, "FRP_CONFIG_DIR") == 0)
-            return env_fields[i].fallback;
-    return "";
 }
 
 static int ask(bool live)
 {
+    char directory[PATH_MAX];
     struct health h;
-    int rc = health_ask(directory(), &h);
+    int rc = health_ask(run_environment_directory(directory), &h);
     bool good;
 
     if (rc == -ENOENT || rc == -ECONNREFUSED) {

@@ -21,6 +21,8 @@
 struct container {
     struct env_config env;
     struct say say;
+    struct door door; /* of `mlgate status` */
+    struct worker_seed seed;
     struct log *log;
     struct secret secret;
     struct run_node node;
@@ -105,10 +107,23 @@ static void add_facts(void *listeners, struct facts *facts)
         facts->audit = FACTS_AUDIT_UNREADABLE;
 }
 
+/* PID 1 only holds it, so that it outlives each worker: who comes between two of them waits. */
+static void open_door(struct container *c)
+{
+    char *path = mem_printf("%s/status.sock", c->env.frp_config_dir);
+    int rc = door_open(&c->door, path);
+
+    if (rc != 0)
+        log_warn(c->log, "`mlgate status` will not find this container: %s: %s", path,
+                 rc == -EADDRINUSE ? "another one listens there" : strerror(-rc));
+    c->seed = (struct worker_seed){.env = &c->env, .door = &c->door};
+    mem_free(path);
+}
+
 static int supervise(struct container *c, size_t borrowed, const struct problems *problems)
 {
     struct init_config cfg = {
-        .worker = {.name = "mlgate-worker", .main = worker_main, .ctx = &c->env},
+        .worker = {.name = "mlgate-worker", .main = worker_main, .ctx = &c->seed},
         .grace_s = c->env.stop_grace_s,
         .directory = c->env.frp_config_dir,
         .reaped = say_reaped_child,
@@ -131,8 +146,11 @@ static int supervise(struct container *c, size_t borrowed, const struct problems
     cfg.output = c->say.fd;
     cfg.node = choose_node(c);
     prepare_audit(c);
+    open_door(c);
+    cfg.worker_keeps = c->door.fd;
     cfg.node_is_ours = c->env.ubuntu_test;
     status = init_run(&cfg);
+    door_close(&c->door);
     run_node_free(&c->node);
     log_free(c->log);
     say_close(&c->say);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -126,4 +127,57 @@ const char *run_environment_find(const char *path, const char *const *beginnings
                 found = beginnings[i];
     mem_free_secret(text, text ? RUN_ENVIRONMENT_MAX + 1 : 0);
     return found;
+}
+
+/* ---- the directory --------------------------------------------------------------------------- */
+
+static const char directory_name[] = "FRP_CONFIG_DIR";
+
+static bool take(char out[PATH_MAX], const char *value)
+{
+    if (value == NULL || *value == '\0')
+        return false;
+    snprintf(out, PATH_MAX, "%s", value);
+    return true;
+}
+
+/* The kernel's list of sockets has the paths of those that listen. */
+static bool take_from_sockets(char out[PATH_MAX], const char *path)
+{
+    FILE *list = fopen(path, "re");
+    char line[PATH_MAX + 128];
+    bool found = false;
+
+    if (list == NULL)
+        return false;
+    while (!found && fgets(line, sizeof(line), list) != NULL) {
+        char *folder = strchr(line, '/');
+        char *end = strstr(line, "/mlgate.sock\n");
+
+        if (folder == NULL || end == NULL || end == folder)
+            continue;
+        *end = '\0';
+        found = take(out, folder);
+    }
+    fclose(list);
+    return found;
+}
+
+static const char *fallback(void)
+{
+    for (size_t i = 0; i < env_n_fields; i++)
+        if (strcmp(env_fields[i].name, directory_name) == 0)
+            return env_fields[i].fallback;
+    return "";
+}
+
+char *run_environment_directory(char out[PATH_MAX])
+{
+    static const char *const names[] = {directory_name, NULL};
+
+    if (!has(directory_name))
+        run_environment_borrow_only("/proc/1/environ", names);
+    if (!take(out, env_get(environ, directory_name)) && !take_from_sockets(out, "/proc/net/unix"))
+        take(out, fallback());
+    return out;
 }

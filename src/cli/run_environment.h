@@ -3,6 +3,7 @@
 #ifndef CLI_RUN_ENVIRONMENT_H
 #define CLI_RUN_ENVIRONMENT_H
 
+#include <limits.h>
 #include <stddef.h>
 
 enum {
@@ -20,5 +21,12 @@ size_t run_environment_borrow_only(const char *path, const char *const *names);
 /* The first of `beginnings` (ends with NULL) with which a line "NAME=value" of that environment
  * begins; NULL: none, or it cannot be read. */
 const char *run_environment_find(const char *path, const char *const *beginnings);
+
+/* FRP_CONFIG_DIR as a running `mlgate run` has it, for the verbs that ask it from another session:
+ * the variable of this process, else PID 1's, else the folder of the socket by which a container of
+ * this network namespace answers `mlgate health` (a PID 1 that closed its memory shows its
+ * environment to nobody in a container), else the default. Cut where it is longer than a path may
+ * be. Returns out. */
+char *run_environment_directory(char out[PATH_MAX]);
 
 #endif

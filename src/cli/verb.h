@@ -14,6 +14,7 @@ struct verb {
 int cli_run(int argc, char **argv);
 int cli_health(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_status(int argc, char **argv);
 int cli_client(int argc, char **argv);
 int cli_gateway(int argc, char **argv);
 int cli_server(int argc, char **argv);

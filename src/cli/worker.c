@@ -15,6 +15,7 @@
 
 struct worker {
     int link;
+    const struct worker_seed *seed;
     bool draining;
     struct facts facts; /* magic 0: PID 1 has not told us yet */
     uv_poll_t orders;   /* and facts */
@@ -106,6 +107,8 @@ static void starting(struct client_run *run)
 
     uv_timer_init(&run->runtime.loop, &w->beats);
     uv_poll_init(&run->runtime.loop, &w->orders, w->link);
+    run->door = *w->seed->door;
+    run->facts = &w->facts;
     w->beats.data = run;
     w->orders.data = run;
     uv_timer_start(&w->beats, beat_due, BEAT_EVERY_MS, BEAT_EVERY_MS);
@@ -128,14 +131,14 @@ static void stopping(struct client_run *run)
     uv_close((uv_handle_t *)&w->orders, NULL);
 }
 
-int worker_main(void *env, int link)
+int worker_main(void *seed, int link)
 {
     static const struct client_owner owner = {.loaded = loaded,
                                               .starting = starting,
                                               .ready = send_beat,
                                               .metrics = metrics,
                                               .stopping = stopping};
-    struct worker w = {.link = link};
+    struct worker w = {.link = link, .seed = seed};
 
-    return client_serve(env, &owner, &w);
+    return client_serve(w.seed->env, &owner, &w);
 }

@@ -2,7 +2,15 @@
 #ifndef CLI_WORKER_H
 #define CLI_WORKER_H
 
-/* A child_program's main; `env` is a struct env_config. */
-int worker_main(void *env, int link);
+#include "config/env.h"
+#include "observe/door.h"
+
+struct worker_seed {
+    const struct env_config *env;
+    const struct door *door; /* of `mlgate status`: PID 1 opened it, the worker answers there */
+};
+
+/* A child_program's main; `seed` is a struct worker_seed. */
+int worker_main(void *seed, int link);
 
 #endif

@@ -28,6 +28,7 @@ static const char *const stays[] = {
     "servers.last_end.ago_s",
     "servers.next_try_s",
     "servers.streams",
+    "servers.users",
     "servers.bytes_in",
     "servers.bytes_out",
     "servers.rate_in",
@@ -75,6 +76,8 @@ static const char *const stays[] = {
     "model.remaining_s",
 
     "container.phase",
+    "container.started",
+    "container.uptime_s",
     "container.worker.state",
     "container.worker.starts",
     "container.worker.since_s",
@@ -87,6 +90,7 @@ static const char *const stays[] = {
     "container.restarts.who",
     "container.restarts.why",
     "container.restarts.ago_s",
+    "container.restarts.at",
     "container.listeners",
     "container.more_listeners",
 };

@@ -138,11 +138,20 @@ static json_t *counters_json(const struct gateway *g)
                      "last_refusals", refusals_json(g));
 }
 
+static json_t *mlnode_json(const struct gateway *g)
+{
+    json_t *out =
+        json_pack("{s:s, s:s, s:o}", "state", state_name(engines_state(g->engines)), "manner",
+                  manner_name(gateway_node_manner(g)), "engines", engines_json(g));
+
+    if (gateway_asked_model(g)[0] != '\0')
+        json_object_set_new(out, "asked_model", json_string(gateway_asked_model(g)));
+    return out;
+}
+
 json_t *gateway_status(const struct gateway *g)
 {
-    return json_pack("{s:s, s:I, s:{s:s, s:s, s:o}, s:o}", "version", MLGATE_VERSION, "uptime_s",
-                     (json_int_t)((gateway_now(g) - g->started_us) / 1000000), "mlnode", "state",
-                     state_name(engines_state(g->engines)), "manner",
-                     manner_name(gateway_node_manner(g)), "engines", engines_json(g), "gateway",
-                     counters_json(g));
+    return json_pack("{s:s, s:I, s:o, s:o}", "version", MLGATE_VERSION, "uptime_s",
+                     (json_int_t)((gateway_now(g) - g->started_us) / 1000000), "mlnode",
+                     mlnode_json(g), "gateway", counters_json(g));
 }

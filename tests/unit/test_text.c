@@ -216,13 +216,45 @@ static void numbers_for_people(void **state)
     }
 }
 
+static void ages_for_people(void **state)
+{
+    static const struct {
+        uint64_t value;
+        const char *age;
+        const char *ms;
+        const char *count;
+    } rows[] = {
+        {0, "0 s", "0.00 ms", "0"},
+        {59, "59 s", "59.0 ms", "59"},
+        {60, "1 m 0 s", "60.0 ms", "60"},
+        {192, "3 m 12 s", "192 ms", "192"},
+        {999, "16 m 39 s", "999 ms", "999"},
+        {1000, "16 m 40 s", "1.0 s", "1,000"},
+        {3599, "59 m 59 s", "3.6 s", "3,599"},
+        {3600, "1 h 0 m", "3.6 s", "3,600"},
+        {86399, "23 h 59 m", "1 m 26 s", "86,399"},
+        {90000, "1 d 1 h", "1 m 30 s", "90,000"},
+        {1234567, "14 d 6 h", "20 m 35 s", "1,234,567"},
+        {UINT64_MAX, "213503982334601 d 7 h", NULL, "18,446,744,073,709,551,615"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[HUMAN_MAX];
+
+        assert_string_equal(human_age(text, rows[i].value), rows[i].age);
+        assert_string_equal(human_count(text, rows[i].value), rows[i].count);
+        if (rows[i].ms != NULL)
+            assert_string_equal(human_ms(text, (double)rows[i].value), rows[i].ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_for_people), cmocka_unit_test(test_put_uint),
         cmocka_unit_test(test_uint),          cmocka_unit_test(test_utf8_len),
         cmocka_unit_test(test_put_json),      cmocka_unit_test(test_hex),
-        cmocka_unit_test(test_equal_secret),
+        cmocka_unit_test(test_equal_secret),  cmocka_unit_test(ages_for_people),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
