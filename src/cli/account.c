@@ -12,7 +12,7 @@ enum { SAMPLE_MS = 1000 };
 
 struct account {
     struct account_of of;
-    struct rate *rates; /* one for each client */
+    struct rate *rates; /* one for each server */
     struct desk *desk;
     uv_timer_t sample;
     int64_t started_s;
@@ -30,9 +30,9 @@ static json_t *server_json(const struct account *a, size_t i)
         .status = &status, .ports = ports, .cfg = cfg, .rate = &a->rates[i]};
     json_t *out;
 
-    client_status(a->of.clients[i], &status);
+    client_status(tunnel_client(a->of.tunnel, i), &status);
     for (size_t p = 0; p < cfg->n_proxies; p++)
-        client_proxy_status(a->of.clients[i], p, &ports[p]);
+        client_proxy_status(tunnel_client(a->of.tunnel, i), p, &ports[p]);
     out = document_server(&s, net_now_us());
     mem_free(ports);
     return out;
@@ -42,7 +42,7 @@ static json_t *servers_json(const struct account *a)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < a->of.n_clients; i++)
+    for (size_t i = 0; i < tunnel_servers(a->of.tunnel); i++)
         json_array_append_new(list, server_json(a, i));
     return list;
 }
@@ -83,10 +83,10 @@ static void sample_due(uv_timer_t *timer)
 {
     struct account *a = timer->data;
 
-    for (size_t i = 0; i < a->of.n_clients; i++) {
+    for (size_t i = 0; i < tunnel_servers(a->of.tunnel); i++) {
         struct client_status now;
 
-        client_status(a->of.clients[i], &now);
+        client_status(tunnel_client(a->of.tunnel, i), &now);
         rate_add(&a->rates[i], net_now_us(), now.bytes_in, now.bytes_out);
     }
 }
@@ -96,7 +96,7 @@ struct account *account_new(const struct account_of *of)
     struct account *a = mem_zalloc(sizeof(*a));
 
     a->of = *of;
-    a->rates = mem_zalloc(of->n_clients * sizeof(*a->rates));
+    a->rates = mem_zalloc(tunnel_servers(of->tunnel) * sizeof(*a->rates));
     a->started_s = (int64_t)time(NULL);
     a->started_us = net_now_us();
     uv_timer_init(of->loop, &a->sample);

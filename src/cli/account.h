@@ -6,13 +6,12 @@
 #include "container/facts.h"
 #include "gateway/wire.h"
 #include "observe/door.h"
-#include "tunnel/client.h"
+#include "tunnel/tunnel.h"
 
 struct account_of {
     uv_loop_t *loop;
     const struct client_config *cfg;
-    struct client *const *clients; /* one for each of the configuration's servers */
-    size_t n_clients;
+    const struct tunnel *tunnel;
     struct wire *gateway; /* NULL: none */
     const struct facts
         *facts;            /* of PID 1, magic 0 until it has told any; NULL: there is no PID 1 */

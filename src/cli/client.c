@@ -12,8 +12,12 @@
 #include "cli/gateway.h"
 #include "cli/verb.h"
 #include "config/frpc.h"
+#include "net/lookup.h"
 #include "observe/client_metrics.h"
 #include "tunnel/work.h"
+
+/* Names that the gateway asks for: MLNODE_MANAGEMENT and MLNODE_INFERENCE. */
+enum { UPSTREAMS = 2 };
 
 static void usage(FILE *out)
 {
@@ -89,7 +93,7 @@ static void stop(void *ctx)
 
     metrics_page_close(&run->metrics);
     account_close(run->account);
-    client_stop(run->client);
+    tunnel_stop(run->tunnel);
     if (run->gateway != NULL)
         wire_stop(run->gateway);
     if (run->owner != NULL)
@@ -113,7 +117,8 @@ static void gave_up(void *ctx, enum reason why)
 }
 
 /* The first proxy is 1{CLIENT_ID}, the second 2{CLIENT_ID} (env_client_config). */
-static bool user_to_gateway(void *ctx, size_t i, struct stream *work, const char *ip, uint16_t port)
+static bool user_to_gateway(void *ctx, size_t server, size_t i, struct stream *work, const char *ip,
+                            uint16_t port)
 {
     struct client_run *run = ctx;
     enum gateway_role role = i == 0 ? ROLE_INFERENCE : ROLE_POC;
@@ -150,8 +155,7 @@ static void write_metrics(void *ctx, struct metrics *m)
 {
     struct client_run *run = ctx;
     const struct client_metrics what = {
-        .clients = &run->client,
-        .n_clients = 1,
+        .tunnel = run->tunnel,
         .n_proxies = run->cfg.n_proxies,
         .gateway = run->gateway != NULL ? wire_gateway(run->gateway) : NULL,
     };
@@ -175,8 +179,7 @@ static struct account *new_account(struct client_run *run)
     const struct account_of of = {
         .loop = &run->runtime.loop,
         .cfg = &run->cfg,
-        .clients = &run->client,
-        .n_clients = 1,
+        .tunnel = run->tunnel,
         .gateway = run->gateway,
         .facts = run->facts,
         .client_id = run->from_env ? run->env.client_id : NULL,
@@ -190,13 +193,14 @@ static struct account *new_account(struct client_run *run)
 /* Everything but the files, from the runtime to the memory. */
 static void serve(struct client_run *run)
 {
-    static const struct client_events events = {
+    static const struct tunnel_events events = {
         .ready = ready, .gave_up = gave_up, .user = user_to_gateway, .shed = shed};
     struct runtime *r = &run->runtime;
     char error[300];
 
-    run->client = client_new(r->net, &run->cfg, 0, &events, run, error, sizeof(error));
-    if (run->client == NULL) {
+    lookup_allow((unsigned)run->cfg.n_servers + UPSTREAMS);
+    run->tunnel = tunnel_new(r->net, &run->cfg, &events, run, error, sizeof(error));
+    if (run->tunnel == NULL) {
         log_error(r->log, "%s", error);
         run->status = 2;
     } else {
@@ -208,11 +212,11 @@ static void serve(struct client_run *run)
         if (run->owner != NULL)
             run->owner->starting(run);
         run->account = new_account(run);
-        client_start(run->client);
+        tunnel_start(run->tunnel);
         runtime_run(r, stop, run);
     }
     runtime_free(r);
-    client_free(run->client);
+    tunnel_free(run->tunnel);
     wire_free(run->gateway);
     account_free(run->account);
     log_free(run->gateway_log);

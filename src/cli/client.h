@@ -8,7 +8,7 @@
 #include "config/problem.h"
 #include "gateway/wire.h"
 #include "observe/door.h"
-#include "tunnel/client.h"
+#include "tunnel/tunnel.h"
 
 struct account;
 struct client_owner;
@@ -20,7 +20,7 @@ struct client_run {
     struct wire *gateway; /* NULL with -c: the file names its own services */
     struct client_config cfg;
     struct env_config env;
-    struct client *client;
+    struct tunnel *tunnel;
     struct metrics_page metrics;
     const struct client_owner *owner; /* NULL: nobody listens */
     void *owner_ctx;
@@ -40,7 +40,7 @@ struct client_owner {
     void (*loaded)(struct client_run *run);
     /* Tunnel and gateway are there, and nothing has happened yet. */
     void (*starting)(struct client_run *run);
-    /* The proxies are confirmed, or no longer (client_status tells). */
+    /* A server has confirmed the proxies, or none has them any longer (tunnel_ready tells). */
     void (*ready)(struct client_run *run);
     /* Adds the owner's own numbers. */
     void (*metrics)(struct client_run *run, struct metrics *m);

@@ -34,18 +34,16 @@ static void send_beat(struct client_run *run)
     struct worker *w = run->owner_ctx;
     const struct gateway *gateway = wire_gateway(run->gateway);
     struct gateway_counters n;
-    struct client_status tunnel;
 
     gateway_counters(gateway, &n);
-    client_status(run->client, &tunnel);
     struct beat beat = {
         .magic = BEAT_MAGIC,
-        .registered = client_ready(run->client),
+        .registered = tunnel_ready(run->tunnel),
         .manner = (uint8_t)gateway_node_manner(gateway),
         .draining = w->draining,
         .exchanges = (uint32_t)n.exchanges_now,
         .clients = (uint32_t)n.clients_now,
-        .sessions = tunnel.sessions,
+        .sessions = tunnel_sessions(run->tunnel),
         .requests = n.requests,
     };
 

@@ -40,7 +40,7 @@ struct tls_client_config {
 };
 
 struct client_config {
-    struct server_addr *servers; /* at least one; only the first is served now */
+    struct server_addr *servers; /* at least one, none twice: a session to each */
     size_t n_servers;
     char *token; /* secret; never NULL, may be empty */
     char *user;  /* never NULL; prefix "user." of proxy names when not empty */

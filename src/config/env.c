@@ -323,10 +323,6 @@ static void check_together(char *const *environ_list, const struct env_config *e
     if (env->ubuntu_test && env->mlnode_command != NULL)
         problem_warn(problems, "MLNODE_COMMAND",
                      "is not run: UBUNTU_TEST has the test servers run");
-    if (env->n_servers > 1)
-        problem_warn(problems, "FRP_SERVER",
-                     "%zu servers are named; for now only the first is served (%s, port %u)",
-                     env->n_servers, env->servers[0].host, env->servers[0].port);
 }
 
 void env_name_client(struct env_config *env)

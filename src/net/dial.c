@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "net/internal.h"
+#include "net/lookup.h"
 #include "net/sockaddr.h"
 
 enum {
@@ -17,7 +18,7 @@ struct dial {
     struct dial_target target; /* strings owned */
     void (*done)(void *ctx, struct conn *c, enum reason why, const char *text);
     void *ctx;
-    uv_getaddrinfo_t *lookup; /* NULL for literals */
+    struct lookup *lookup; /* NULL when none is under way */
     uv_timer_t timer;
     uint64_t deadline_ms;
     struct sockaddr_in6 prefer;     /* large enough for both families; sin6_family 0: none */
@@ -25,7 +26,6 @@ struct dial {
     unsigned n_addresses;
     unsigned next;
     struct conn *conn; /* being tried */
-    bool looking_up;
     bool over;
     enum reason why;
     char text[200];
@@ -40,7 +40,6 @@ static void timer_closed(uv_handle_t *handle)
     mem_free((char *)(uintptr_t)d->target.host);
     mem_free((char *)(uintptr_t)d->target.tls_name);
     mem_free(d->addresses);
-    mem_free(d->lookup);
     mem_free(d);
 }
 
@@ -50,9 +49,9 @@ static void destroy(struct dial *d)
     if (d->conn != NULL)
         stream_close(conn_stream(d->conn));
     d->conn = NULL;
-    if (d->looking_up)
-        uv_cancel((uv_req_t *)d->lookup); /* looked_up() comes in any case and goes on here */
-    else if (!uv_is_closing((uv_handle_t *)&d->timer))
+    lookup_cancel(d->lookup);
+    d->lookup = NULL;
+    if (!uv_is_closing((uv_handle_t *)&d->timer))
         uv_close((uv_handle_t *)&d->timer, timer_closed);
 }
 
@@ -118,7 +117,7 @@ static void timed_out(uv_timer_t *timer)
 {
     struct dial *d = timer->data;
 
-    if (d->looking_up)
+    if (d->lookup != NULL)
         note(d, REASON_RESOLVE_FAILED, "the resolver does not answer");
     else if (shakes_hands(d))
         note(d, REASON_TLS_FAILED, "connected, but nobody answers the TLS handshake");
@@ -128,7 +127,7 @@ static void timed_out(uv_timer_t *timer)
         stream_close(conn_stream(d->conn));
         d->conn = NULL;
     }
-    if (d->looking_up)
+    if (d->lookup != NULL)
         finish(d, NULL);
     else
         try_next(d);
@@ -189,19 +188,23 @@ static void prefer_first(struct dial *d)
     }
 }
 
-static void looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+static void set_port(struct sockaddr_in6 *a, uint16_t port)
 {
-    struct dial *d = req->data;
+    if (a->sin6_family == AF_INET)
+        ((struct sockaddr_in *)(void *)a)->sin_port = htons(port);
+    else
+        a->sin6_port = htons(port);
+}
 
-    d->looking_up = false;
-    if (status == 0 && !d->over)
-        for (struct addrinfo *a = list; a != NULL; a = a->ai_next)
-            add_address(d, a->ai_addr);
-    uv_freeaddrinfo(list);
-    if (d->over) {
-        destroy(d);
-        return;
-    }
+static void looked_up(void *ctx, int status, const struct addrinfo *found)
+{
+    struct dial *d = ctx;
+
+    d->lookup = NULL;
+    for (const struct addrinfo *a = found; a != NULL; a = a->ai_next)
+        add_address(d, a->ai_addr);
+    for (unsigned i = 0; i < d->n_addresses; i++)
+        set_port(&d->addresses[i], d->target.port);
     if (d->n_addresses == 0)
         note(d, REASON_RESOLVE_FAILED, status ? uv_strerror(status) : "the name has no address");
     prefer_first(d);
@@ -215,23 +218,17 @@ static void begin(uv_timer_t *timer)
 
 static void look_up(struct dial *d)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct sockaddr_storage literal;
-    char service[8];
 
     if (sockaddr_from_text(&literal, d->target.host, d->target.port)) {
         add_address(d, (const struct sockaddr *)&literal);
         uv_timer_start(&d->timer, begin, 0, 0);
         return;
     }
-    snprintf(service, sizeof(service), "%u", d->target.port);
-    d->lookup = mem_zalloc(sizeof(*d->lookup));
-    d->lookup->data = d;
-    d->looking_up = true;
     uv_timer_start(&d->timer, timed_out, d->target.timeout_ms, 0);
-    if (uv_getaddrinfo(d->net->loop, d->lookup, looked_up, d->target.host, service, &hints) == 0)
+    d->lookup = lookup_start(d->net, d->target.host, looked_up, d);
+    if (d->lookup != NULL)
         return;
-    d->looking_up = false;
     note(d, REASON_RESOLVE_FAILED, "not a usable name");
     uv_timer_start(&d->timer, begin, 0, 0);
 }

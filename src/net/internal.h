@@ -25,6 +25,7 @@ struct net {
     bool stopped;
     uint32_t turn; /* of the loop; wraps */
     struct list tasks;
+    struct list questions; /* lookup.c: names that the resolver is being asked for */
     struct list lingering; /* closed connections that still drain, oldest first */
     uint8_t *read_buffer;
     uint8_t *plain_buffer;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/lookup.h"
 #include "net/sockaddr.h"
 
 /* Containers move; their names are followed within this. */
@@ -11,19 +12,11 @@ enum { FRESH_US = 5 * 1000 * 1000 };
 struct name {
     struct net *net;
     char *host;
-    uv_getaddrinfo_t lookup;
+    struct lookup *lookup;           /* NULL when none is under way */
     struct sockaddr_storage address; /* ss_family 0: none */
     uint64_t asked_us;
     bool literal;
-    bool asking;
-    bool freed;
 };
-
-static void destroy(struct name *m)
-{
-    mem_free(m->host);
-    mem_free(m);
-}
 
 const struct addrinfo *name_choice(const struct addrinfo *found)
 {
@@ -36,32 +29,27 @@ const struct addrinfo *name_choice(const struct addrinfo *found)
     return choice;
 }
 
-static void looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
+static void looked_up(void *ctx, int status, const struct addrinfo *found)
 {
-    struct name *m = req->data;
-    const struct addrinfo *choice = status == 0 ? name_choice(found) : NULL;
+    struct name *m = ctx;
+    const struct addrinfo *choice = name_choice(found);
 
-    m->asking = false;
+    m->lookup = NULL;
     if (choice != NULL) {
         memset(&m->address, 0, sizeof(m->address));
         memcpy(&m->address, choice->ai_addr, sockaddr_len(choice->ai_addr));
-    } else if (status != UV_ECANCELED) {
-        log_warn(net_log(m->net), "%s cannot be resolved: %s", m->host, uv_strerror(status));
+    } else {
+        log_warn(net_log(m->net), "%s cannot be resolved: %s", m->host,
+                 status ? uv_strerror(status) : "the name has no address");
     }
-    uv_freeaddrinfo(found);
-    if (m->freed)
-        destroy(m);
 }
 
 static void ask(struct name *m)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-
-    if (m->literal || m->asking)
+    if (m->literal || m->lookup != NULL)
         return;
     m->asked_us = net_now_us();
-    m->lookup.data = m;
-    m->asking = uv_getaddrinfo(net_loop(m->net), &m->lookup, looked_up, m->host, NULL, &hints) == 0;
+    m->lookup = lookup_start(m->net, m->host, looked_up, m);
 }
 
 struct name *name_new(struct net *n, const char *host)
@@ -86,9 +74,7 @@ void name_free(struct name *m)
 {
     if (m == NULL)
         return;
-    m->freed = true;
-    if (m->asking)
-        uv_cancel((uv_req_t *)&m->lookup); /* looked_up() comes in any case */
-    else
-        destroy(m);
+    lookup_cancel(m->lookup);
+    mem_free(m->host);
+    mem_free(m);
 }

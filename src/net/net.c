@@ -85,6 +85,7 @@ struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit)
     n->turn = 1; /* no connection has read in this one */
     pool_init(&n->pool, memory_limit);
     list_init(&n->tasks);
+    list_init(&n->questions);
     list_init(&n->lingering);
     n->read_buffer = mem_alloc(NET_READ_SIZE);
     n->plain_buffer = mem_alloc(NET_PLAIN_SIZE);

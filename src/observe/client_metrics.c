@@ -118,10 +118,10 @@ static void write_ends(struct metrics *m, struct server_line *lines, size_t n)
 static void write_tunnel(const struct client_metrics *what, struct metrics *m,
                          struct server_line *lines)
 {
-    size_t n = what->n_clients;
+    size_t n = tunnel_servers(what->tunnel);
 
     for (size_t i = 0; i < n; i++)
-        server_line(&lines[i], what->clients[i], i);
+        server_line(&lines[i], tunnel_client(what->tunnel, i), i);
     for (size_t k = 0; k < sizeof(tunnel_numbers) / sizeof(tunnel_numbers[0]); k++) {
         metrics_family(m, tunnel_numbers[k].name, tunnel_numbers[k].type, tunnel_numbers[k].help);
         for (size_t i = 0; i < n; i++)
@@ -262,8 +262,8 @@ static void write_engines(struct metrics *m, const struct gateway *g)
 
 void client_metrics_write(const struct client_metrics *what, struct metrics *m)
 {
-    if (what->n_clients > 0) {
-        struct server_line *lines = mem_array(NULL, what->n_clients, sizeof(*lines));
+    if (what->tunnel != NULL) {
+        struct server_line *lines = mem_array(NULL, tunnel_servers(what->tunnel), sizeof(*lines));
 
         write_tunnel(what, m, lines);
         mem_free(lines);

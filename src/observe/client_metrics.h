@@ -4,13 +4,12 @@
 
 #include "gateway/gateway.h"
 #include "observe/metrics.h"
-#include "tunnel/client.h"
+#include "tunnel/tunnel.h"
 
 /* What a process has of it; the pointers are the caller's. */
 struct client_metrics {
-    struct client *const *clients; /* one a server, in the configuration's order */
-    size_t n_clients;
-    size_t n_proxies;              /* of each client */
+    const struct tunnel *tunnel;   /* NULL: none */
+    size_t n_proxies;              /* of the tunnel, to each server */
     const struct gateway *gateway; /* NULL: none */
 };
 

@@ -13,7 +13,6 @@
 #include "tunnel/random.h"
 
 enum {
-    TICK_MS = 100,
     SLOW_TICKS = 10,      /* once a second */
     MAX_PEER_STREAMS = 0, /* an frp server opens none */
 };
@@ -34,7 +33,7 @@ void client_set_state(struct client *c, enum client_state state)
         return;
     c->state = state;
     c->since_us = net_now_us();
-    if (client_ready(c) != was_ready && c->events->ready != NULL)
+    if (client_ready(c) != was_ready)
         c->events->ready(c->ctx, client_ready(c));
 }
 
@@ -47,7 +46,7 @@ struct dial *client_dial(struct client *c,
         .port = c->server->port,
         .timeout_ms = (unsigned)c->cfg->dial_timeout_s * 1000,
         .prefer = c->last_good.sin6_family ? (const struct sockaddr *)&c->last_good : NULL,
-        .tls = c->tls,
+        .tls = c->common->tls,
         .tls_name = tls->server_name,
         .custom_first_byte = tls->custom_first_byte,
     };
@@ -166,27 +165,28 @@ static void carrier_ended(void *ctx, enum reason why, const char *text)
     failed(c, why, text);
 }
 
-/* Who pays, in this order: connections that only deliver their last bytes, streams whose owner has
- * left, then the user that holds most. */
-static void shed(struct client *c)
-{
-    net_shed(c->net);
-    if (pool_over(net_pool(c->net)) && c->carrier != NULL)
-        mux_shed(carrier_mux(c->carrier));
-    if (c->events->shed != NULL)
-        c->events->shed(c->ctx);
-    links_shed(&c->links);
-}
-
 static void carrier_crowded(void *ctx)
 {
-    shed(ctx);
+    struct client *c = ctx;
+
+    c->events->crowded(c->ctx);
 }
 
 static const struct carrier_events carrier_events = {
     .crowded = carrier_crowded,
     .ended = carrier_ended,
 };
+
+void client_shed_left(struct client *c)
+{
+    if (pool_over(net_pool(c->net)) && c->carrier != NULL)
+        mux_shed(carrier_mux(c->carrier));
+}
+
+void client_shed_users(struct client *c)
+{
+    links_shed(&c->links);
+}
 
 /* ---- beginning --------------------------------------------------------------------------------
  */
@@ -227,17 +227,12 @@ static void try_login(struct client *c)
 /* ---- time -------------------------------------------------------------------------------------
  */
 
-static void ticked(uv_timer_t *timer)
+void client_tick(struct client *c)
 {
-    struct client *c = timer->data;
     uint64_t now = net_now_us();
 
-    if (pool_over(net_pool(c->net)))
-        shed(c);
-    if (++c->ticks % SLOW_TICKS == 0) {
+    if (++c->ticks % SLOW_TICKS == 0)
         links_tick(&c->links, now);
-        pool_trim(net_pool(c->net));
-    }
     if (c->carrier == NULL)
         return;
     mux_time(carrier_mux(c->carrier), now);
@@ -270,37 +265,6 @@ static void identify(struct client *c)
         snprintf(c->arch, sizeof(c->arch), "%.64s", u.machine);
 }
 
-static bool make_tls(struct client *c, char *error, size_t size)
-{
-    const struct tls_client_config *t = &c->cfg->tls;
-    const struct tls_client_options o = {
-        .ca_file = t->ca_file,
-        .cert_file = t->cert_file,
-        .key_file = t->key_file,
-        .pins = (const char *const *)t->pins,
-        .n_pins = t->n_pins,
-    };
-
-    if (!t->enable) {
-        log_warn(c->log, "TLS is off (tls_enable = false): everything but the control messages "
-                         "crosses the network in clear");
-        return true;
-    }
-    c->tls = tls_context_client(&o, error, size);
-    if (c->tls != NULL && t->ca_file == NULL && t->n_pins == 0)
-        log_warn(c->log, "the server's certificate is not verified: set FRP_TLS_PIN or "
-                         "FRP_TLS_CA_FILE (tls_trusted_ca_file)");
-    return c->tls != NULL;
-}
-
-static bool make_key(struct client *c, char *error, size_t size)
-{
-    if (cipher_key(c->key, c->cfg->token, strlen(c->cfg->token)) == 0)
-        return true;
-    snprintf(error, size, "the work cipher's key could not be derived from the token");
-    return false;
-}
-
 /* Log and run_id, told apart by the server's place in the list where there is a list. */
 static void name_yourself(struct client *c, size_t server)
 {
@@ -321,37 +285,31 @@ static void name_yourself(struct client *c, size_t server)
     snprintf(c->last_run_id, sizeof(c->last_run_id), "%s", c->run_id.text);
 }
 
-struct client *client_new(struct net *n, const struct client_config *cfg, size_t server,
-                          const struct client_events *events, void *ctx, char *error, size_t size)
+struct client *client_new(const struct client_common *common, size_t server,
+                          const struct client_events *events, void *ctx)
 {
     struct client *c = mem_zalloc(sizeof(*c));
 
-    c->net = n;
-    c->cfg = cfg;
-    c->server = &cfg->servers[server];
+    c->common = common;
+    c->net = common->net;
+    c->cfg = common->cfg;
+    c->server = &c->cfg->servers[server];
     c->events = events;
     c->ctx = ctx;
     c->since_us = net_now_us();
     c->refused_gate =
         (struct log_gate){.what = "work connections the server refused", .level = LOG_WARN};
-    c->proxies = mem_zalloc(cfg->n_proxies * sizeof(c->proxies[0]));
+    c->proxies = mem_zalloc(c->cfg->n_proxies * sizeof(c->proxies[0]));
     identify(c);
     name_yourself(c, server);
-    links_init(&c->links, n, c->log);
-    if (!make_tls(c, error, size) || !make_key(c, error, size)) {
-        client_free(c);
-        return NULL;
-    }
-    uv_timer_init(net_loop(n), &c->tick);
-    uv_timer_init(net_loop(n), &c->retry);
-    c->tick.data = c;
+    links_init(&c->links, c->net, c->log);
+    uv_timer_init(net_loop(c->net), &c->retry);
     c->retry.data = c;
     return c;
 }
 
 void client_start(struct client *c)
 {
-    uv_timer_start(&c->tick, ticked, TICK_MS, TICK_MS);
     try_login(c);
 }
 
@@ -362,7 +320,6 @@ void client_stop(struct client *c)
     if (c->stopping)
         return;
     c->stopping = true;
-    uv_close((uv_handle_t *)&c->tick, NULL);
     uv_close((uv_handle_t *)&c->retry, NULL);
     dial_cancel(c->dial);
     c->dial = NULL;
@@ -383,7 +340,6 @@ void client_free(struct client *c)
     if (c == NULL)
         return;
     run_id_release(&c->run_id);
-    tls_context_free(c->tls);
     links_free(&c->links);
     log_gate_end(&c->refused_gate);
     log_free(c->own_log);

@@ -1,4 +1,5 @@
 /* The tunnel client: one frp session to one server, kept for as long as the process lives.
+ * tunnel/tunnel.h owns one for each server.
  *
  * It dials, logs in, registers the proxies, relays users to local services, notices a dead
  * connection (tunnel/liveness.h), and comes back (tunnel/backoff.h). */
@@ -12,11 +13,21 @@
 #include "config/client_config.h"
 #include "net/net.h"
 #include "net/stream.h"
+#include "proto/cipher.h"
 
 struct client;
+struct tls_context;
+
+/* What the clients of one configuration share. */
+struct client_common {
+    struct net *net;
+    const struct client_config *cfg;
+    struct tls_context *tls;     /* NULL: plain */
+    uint8_t key[CIPHER_KEY_LEN]; /* of the work cipher */
+};
 
 struct client_events {
-    /* Every proxy is confirmed / is no longer. May be NULL. */
+    /* Every proxy is confirmed / is no longer. */
     void (*ready)(void *ctx, bool ready);
     /* login_fail_exit: the first login failed and nobody tries again. The owner stops. */
     void (*gave_up)(void *ctx, enum reason why);
@@ -24,8 +35,10 @@ struct client_events {
      * otherwise, or when this is NULL, it is joined to the proxy's local service. `ip` is printable
      * and "unknown" when the server did not say. */
     bool (*user)(void *ctx, size_t i, struct stream *work, const char *ip, uint16_t port);
-    /* The memory limit is reached and the tunnel itself holds no more. May be NULL. */
-    void (*shed)(void *ctx);
+    /* The memory limit is reached: the owner has all clients shed. */
+    void (*crowded)(void *ctx);
+    /* Another server that has confirmed the i-th proxy; NULL: there is none. */
+    const struct server_addr *(*elsewhere)(void *ctx, size_t i);
 };
 
 enum client_state {
@@ -80,19 +93,26 @@ struct client_proxy_status {
 
 /* A client of the configuration's `server`-th server. With more than one server its log lines have
  * the tag frpc-1, frpc-2 ..., and the run_id of each but the first is kept in a file of its own
- * (run_id_file with -2, -3 ... behind it). `cfg`, `events` must outlive the client. NULL when the
- * configuration cannot be used, with one sentence in `error`. */
-struct client *client_new(struct net *n, const struct client_config *cfg, size_t server,
-                          const struct client_events *events, void *ctx, char *error, size_t size);
+ * (run_id_file with -2, -3 ... behind it). `common` and `events` must outlive the client. */
+struct client *client_new(const struct client_common *common, size_t server,
+                          const struct client_events *events, void *ctx);
 void client_start(struct client *c);
+/* Every deadline is met by calling this about ten times a second, between start and stop. */
+void client_tick(struct client *c);
 /* Leaves in order: proxies taken back, sessions closed. Then client_free, after the loop ran dry.
  */
 void client_stop(struct client *c);
+void client_free(struct client *c);
+
+/* While the pool is over its limit: resets streams whose owner has left ... */
+void client_shed_left(struct client *c);
+/* ... and users that are joined to a local service, which holds most first. */
+void client_shed_users(struct client *c);
+
 /* Every proxy is confirmed. */
 bool client_ready(const struct client *c);
 void client_status(const struct client *c, struct client_status *out);
 /* Of the configuration's i-th proxy. */
 void client_proxy_status(const struct client *c, size_t i, struct client_proxy_status *out);
-void client_free(struct client *c);
 
 #endif

@@ -41,6 +41,28 @@ static uint16_t port_of(const char *remote_addr)
     return colon != NULL && *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
+/* Both frps and ours say "already used" or "already exists" of what somebody else holds. */
+static bool taken(const char *error)
+{
+    return strstr(error, "already") != NULL;
+}
+
+static void say_refused(const struct client *c, size_t i)
+{
+    const struct proxy_config *p = &c->cfg->proxies[i];
+    const struct server_addr *elsewhere = c->events->elsewhere(c->ctx, i);
+
+    if (elsewhere != NULL && taken(c->proxies[i].error))
+        log_warn(c->log,
+                 "[%s] the server refused remote port %u: %s; another entry of FRP_SERVER, "
+                 "%s:%u, has it: do both lead to the same server? Then leave one of them out",
+                 p->name, p->remote_port, c->proxies[i].error, elsewhere->host, elsewhere->port);
+    else
+        log_warn(c->log, "[%s] the server refused remote port %u: %s%s", p->name, p->remote_port,
+                 c->proxies[i].error,
+                 c->cfg->fate_shared ? "; all proxies wait until every one is taken" : "");
+}
+
 static void proxy_answered(void *ctx, size_t i, const char *remote_addr, const char *error)
 {
     struct client *c = ctx;
@@ -54,9 +76,7 @@ static void proxy_answered(void *ctx, size_t i, const char *remote_addr, const c
                  log_safe(safe, sizeof(safe), remote_addr, strlen(remote_addr)), p->local_ip,
                  p->local_port);
     } else {
-        log_warn(c->log, "[%s] the server refused remote port %u: %s%s", p->name, p->remote_port,
-                 c->proxies[i].error,
-                 c->cfg->fate_shared ? "; all proxies wait until every one is taken" : "");
+        say_refused(c, i);
     }
     look_at_proxies(c);
 }
@@ -68,7 +88,7 @@ static void work_arrived(void *ctx, struct mux_stream *s, size_t i,
     const struct proxy_config *p = &c->cfg->proxies[i];
     const struct work_options o = {
         .net = c->net,
-        .key = p->use_encryption ? c->key : NULL,
+        .key = p->use_encryption ? c->common->key : NULL,
         .random = &system_randomness,
         .exact_ends = c->peer_mlgate,
         .counts = &c->users,

@@ -25,16 +25,15 @@ struct client_proxy {
 };
 
 struct client {
-    struct net *net;
-    const struct client_config *cfg;
+    const struct client_common *common;
+    struct net *net;                  /* the common one, and so is */
+    const struct client_config *cfg;  /* ... this */
     const struct server_addr *server; /* one of cfg->servers */
     const struct client_events *events;
     void *ctx;
     struct log *log;
     char tag[24];        /* of `own_log` */
     struct log *own_log; /* NULL: the net's is used */
-    struct tls_context *tls;
-    uint8_t key[CIPHER_KEY_LEN];
     struct run_id run_id;
     char last_run_id[80]; /* what the server calls us; sent with the next login */
     char hostname[128];
@@ -56,7 +55,6 @@ struct client {
 
     struct backoff backoff;
     uint64_t next_try_us;
-    uv_timer_t tick;
     uv_timer_t retry;
     unsigned ticks;
     struct sockaddr_in6 last_good; /* of either family; sin6_family 0: none yet */

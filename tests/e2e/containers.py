@@ -10,16 +10,18 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from functools import cache
 
 import pytest
 from harness import Process, eventually
-from lab import MLGATE, PASSED_ON, TOKEN, RemotePorts, within
+from lab import MLGATE, PASSED_ON, TOKEN, Lab, RemotePorts, within
 
 PLACES = ["pid1", "subreaper"]
 NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 STOP_SECONDS = 10  # what Docker allows
+INSIDE = "E2E_INSIDE_NAMESPACES"
 
 
 @cache
@@ -27,6 +29,37 @@ def namespaces_work():
     if not shutil.which("unshare"):
         return False
     return subprocess.run([*NAMESPACE, "true"], capture_output=True, timeout=20).returncode == 0
+
+
+def in_namespaces(file, name, directory):
+    """Runs one function of the test file in network and mount namespaces of its own; the file ends
+    with play_scene."""
+    trial = ["unshare", "-n", "-m", "sh", "-c", "ip link set lo up"]
+    tools = all(map(shutil.which, ("unshare", "ip", "mount")))
+    if not tools or subprocess.run(trial, capture_output=True, timeout=20).returncode != 0:
+        pytest.skip("skipped (no network and mount namespaces here)")
+    inner = 'ip link set lo up && exec "$@"'
+    argv = ["unshare", "-n", "-m", "sh", "-c", inner, "sh", sys.executable, "-B", file]
+    done = subprocess.run(
+        [*argv, name, str(directory)],
+        env={**os.environ, INSIDE: "1"},
+        capture_output=True,
+        text=True,
+        timeout=within(120),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def play_scene(scenes):
+    """The inside of it: calls the function with a lab of its own."""
+    if INSIDE not in os.environ:
+        sys.exit("this is a file of tests: run it with pytest")
+    name, directory = sys.argv[1:]
+    lab = Lab(directory)
+    try:
+        scenes[name](lab)
+    finally:
+        lab.close()
 
 
 class Init(Process):
@@ -165,9 +198,9 @@ class Container(RemotePorts):
 
     # requests
 
-    def ask(self, method, path, port=None, body=None, timeout=10):
-        """(status, headers, body) of one request to the gateway's own listener."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.listen, timeout=timeout)
+    def ask(self, method, path, port=None, body=None, timeout=10, host="127.0.0.1"):
+        """(status, headers, body) of one request, to the gateway's own listener or any other."""
+        connection = http.client.HTTPConnection(host, port or self.listen, timeout=timeout)
         try:
             headers = {"Content-Type": "application/json"} if body else {}
             connection.request(method, path, body, headers)
@@ -176,19 +209,19 @@ class Container(RemotePorts):
         finally:
             connection.close()
 
-    def state(self, port=None):
-        status, _, body = self.ask("GET", "/api/v1/state", port)
+    def state(self, port=None, host="127.0.0.1"):
+        status, _, body = self.ask("GET", "/api/v1/state", port, host=host)
         return status == 200 and json.loads(body)["state"]
 
-    def stream(self, tokens=100000, rate=40, port=None):
-        return Stream(port or self.listen, tokens, rate)
+    def stream(self, tokens=100000, rate=40, port=None, host="127.0.0.1"):
+        return Stream(port or self.listen, tokens, rate, host)
 
 
 class Stream:
     """A completion that has begun."""
 
-    def __init__(self, port, tokens, rate):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    def __init__(self, port, tokens, rate, host="127.0.0.1"):
+        self.connection = http.client.HTTPConnection(host, port, timeout=20)
         ask = {
             "model": "Qwen/Qwen3-32B-FP8",
             "stream": True,

@@ -1,4 +1,5 @@
-"""A name server for tests: one address for the names it knows, NXDOMAIN for others, over UDP."""
+"""A name server for tests, over UDP: one address for the names it knows, nothing at all for the silent
+ones, NXDOMAIN for others."""
 
 import socket
 import struct
@@ -33,8 +34,9 @@ def answer_to(query, names):
 class NameServer:
     """`names` may change while it runs; `asked` has each (name, client's port)."""
 
-    def __init__(self, names, port=53):
+    def __init__(self, names, port=53, silent=()):
         self.names = names
+        self.silent = silent
         self.asked = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", port))
@@ -43,5 +45,8 @@ class NameServer:
     def _run(self):
         while True:
             query, client = self.socket.recvfrom(512)
-            self.asked.append((name_of(query)[0], client[1]))
+            name = name_of(query)[0]
+            self.asked.append((name, client[1]))
+            if name in self.silent:
+                continue
             self.socket.sendto(answer_to(query, self.names), client)

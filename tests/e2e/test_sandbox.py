@@ -10,13 +10,12 @@ import subprocess
 import sys
 
 import pytest
-from containers import Container, children_of
+from containers import Container, children_of, in_namespaces, play_scene
 from dns import NameServer
 from harness import eventually
 from lab import MLGATE, SLOW, TOKEN, Lab, within
 
 ID = 64973  # SANDBOX_ID
-INSIDE = "E2E_INSIDE_SANDBOX_NAMESPACE"
 # Built with sanitizers it has no filter, and says so.
 FILTERED = SLOW == 1
 # They also map terabytes, set the limit of core files, and keep what is freed.
@@ -253,24 +252,6 @@ def test_an_id_that_is_not_mapped(lab, server):
 # ---- everything a worker does, by names ----------------------------------------------------------
 
 
-def in_namespaces(name, directory):
-    """Runs one function of this file in network and mount namespaces of its own."""
-    trial = ["unshare", "-n", "-m", "sh", "-c", "ip link set lo up"]
-    tools = all(map(shutil.which, ("unshare", "ip", "mount")))
-    if not tools or subprocess.run(trial, capture_output=True, timeout=20).returncode != 0:
-        pytest.skip("skipped (no network and mount namespaces here)")
-    inner = 'ip link set lo up && exec "$@"'
-    argv = ["unshare", "-n", "-m", "sh", "-c", inner, "sh", sys.executable, "-B", __file__]
-    done = subprocess.run(
-        [*argv, name, str(directory)],
-        env={**os.environ, INSIDE: "1"},
-        capture_output=True,
-        text=True,
-        timeout=within(120),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def upload(c, size):
     """A body that the model server reads whole."""
     ask = {
@@ -315,13 +296,8 @@ def all_by_names(lab):
 
 
 def test_all_by_names(tmp_path):
-    in_namespaces("all_by_names", tmp_path)
+    in_namespaces(__file__, "all_by_names", tmp_path)
 
 
-if __name__ == "__main__" and INSIDE in os.environ:
-    scene, directory = sys.argv[1:]
-    lab = Lab(directory)
-    try:
-        globals()[scene](lab)
-    finally:
-        lab.close()
+if __name__ == "__main__":
+    play_scene(globals())
