@@ -1,5 +1,4 @@
 /* `mlgate check`: what is wrong here, all of it at once. */
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,27 +8,43 @@
 
 #include "base/mem.h"
 #include "check/container.h"
+#include "check/network_node.h"
 #include "check/report.h"
 #include "cli/run_environment.h"
 #include "cli/verb.h"
 #include "config/env.h"
 #include "config/frpc.h"
+#include "config/frps.h"
 #include "config/problem.h"
+#include "config/value.h"
 
 struct options {
     bool json;
+    bool server;
     bool terminal; /* signs and colours */
+    const char *api;
+    const char *public_address;
+    char **rest; /* words for the server's own parser, ended by NULL */
 };
 
 static void usage(FILE *out)
 {
-    fputs("usage: mlgate check [--json]\n\n"
+    fputs("usage: mlgate check [--json]\n"
+          "       mlgate check --server [--json] [--api HOST] [--public-address IP]\n"
+          "                    [-c FILE] [FLAGS OF THE SERVER]\n\n"
           "In the GPU container: looks at the configuration, the way to each FRP server with a\n"
           "login that claims no port, the API node, MLNode, disk, GPUs, and what is open to\n"
           "strangers. Nothing that runs is disturbed, nothing is written. Works before\n"
           "`mlgate run` and beside it; as root it sees most.\n\n"
-          "  -j, --json   one JSON object instead of a list\n"
-          "  -h, --help   this text\n\n"
+          "With --server, on the network node: looks at the configuration that `mlgate server`\n"
+          "would have with the same file, flags and variables, at its ports, certificate and\n"
+          "token, the API node, and what is open to strangers.\n\n"
+          "  -s, --server           the network node's side\n"
+          "      --api HOST         where the API node is, seen from here (127.0.0.1)\n"
+          "      --public-address IP   an address by which strangers reach this machine, beside\n"
+          "                         those of its interfaces\n"
+          "  -j, --json             one JSON object instead of a list\n"
+          "  -h, --help             this text\n\n"
           "Status: 0 nothing failed, 1 something did, 2 the configuration cannot be used.\n\n"
           "The ids of the findings:\n\n",
           out);
@@ -154,26 +169,145 @@ static int check_here(const struct options *o)
     return status;
 }
 
+/* ---- the network node ------------------------------------------------------------------------ */
+
+/* The file that the token came from, in the order in which the server looks. */
+static const char *token_file(char *const *words)
+{
+    static const char flag[] = "--token-file";
+    const char *found = NULL;
+
+    for (char *const *word = words; *word != NULL; word++) {
+        if (strncmp(*word, flag, strlen(flag)) == 0 && (*word)[strlen(flag)] == '=')
+            found = *word + strlen(flag) + 1;
+        else if (strcmp(*word, flag) == 0 && word[1] != NULL)
+            found = word[1];
+    }
+    if (found != NULL)
+        return found;
+    if (has("SECRET_FRP_TOKEN"))
+        return NULL;
+    return has("SECRET_FRP_TOKEN_FILE") ? env_get(environ, "SECRET_FRP_TOKEN_FILE")
+                                        : server_config_file(words);
+}
+
+static int check_server(const struct options *o)
+{
+    struct network_node_check c = {.token_file = token_file(o->rest),
+                                   .api = o->api,
+                                   .public_address = o->public_address,
+                                   .terminal = o->terminal && !o->json ? stdout : NULL};
+    struct findings list = {0};
+    struct server_config cfg;
+    struct problems problems;
+    const char *stray;
+    bool usable;
+    bool clean;
+    int status = 2;
+
+    problems_init(&problems);
+    usable = server_config_load(environ, o->rest, &cfg, &stray, &problems) == 0;
+    if (stray != NULL) {
+        fprintf(stderr, "mlgate check: '%s' is no flag, or its value is missing\n", stray);
+        problems_free(&problems);
+        return status;
+    }
+    c.cfg = usable ? &cfg : NULL;
+    c.problems = &problems;
+    clean = check_network_node(&c, &list);
+    report(o, &list, "network-node");
+    if (usable)
+        status = findings_status(&list);
+    if (!clean)
+        _exit(status);
+    if (usable)
+        server_config_free(&cfg);
+    problems_free(&problems);
+    findings_free(&list);
+    return status;
+}
+
+/* ---- the words ------------------------------------------------------------------------------- */
+
+/* The value of --NAME at words[*i], behind '=' or in the next word, which is then skipped; NULL:
+ * another word, or no value. */
+static const char *value_of(char **words, int *i, const char *name)
+{
+    size_t len = strlen(name);
+
+    if (strncmp(words[*i], "--", 2) != 0 || strncmp(words[*i] + 2, name, len) != 0)
+        return NULL;
+    if (words[*i][2 + len] == '=')
+        return words[*i] + 2 + len + 1;
+    return words[*i][2 + len] == '\0' && words[*i + 1] != NULL ? words[++*i] : NULL;
+}
+
+static bool is_either(const char *word, const char *one, const char *other)
+{
+    return strcmp(word, one) == 0 || strcmp(word, other) == 0;
+}
+
+/* What is not ours is the server's: o->rest, which has room for all words. */
+static void take_words(struct options *o, char **words)
+{
+    size_t n = 0;
+
+    for (int i = 0; words[i] != NULL; i++) {
+        const char *value;
+
+        if (is_either(words[i], "-j", "--json"))
+            o->json = true;
+        else if (is_either(words[i], "-s", "--server"))
+            o->server = true;
+        else if ((value = value_of(words, &i, "api")) != NULL)
+            o->api = value;
+        else if ((value = value_of(words, &i, "public-address")) != NULL)
+            o->public_address = value;
+        else
+            o->rest[n++] = words[i];
+    }
+    o->rest[n] = NULL;
+}
+
+static bool is_usable(const struct options *o)
+{
+    if (!o->server && o->rest[0] != NULL)
+        fprintf(stderr, "mlgate check: unexpected argument '%s'\n", o->rest[0]);
+    else if (!o->server && (o->public_address != NULL || o->api != NULL))
+        fputs("mlgate check: --api and --public-address go with --server\n", stderr);
+    else if (o->api != NULL && !value_host(o->api))
+        fputs("mlgate check: --api takes a host name or an address\n", stderr);
+    else if (o->public_address != NULL && !value_is_ip(o->public_address))
+        fputs("mlgate check: --public-address takes an IP address\n", stderr);
+    else
+        return true;
+    return false;
+}
+
 int cli_check(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
-    struct options o = {.terminal = wants_colour()};
-    int opt;
+    struct options o = {.terminal = wants_colour(),
+                        .rest = mem_array(NULL, (size_t)argc + 1, sizeof(char *))};
+    int status = 2;
 
-    while ((opt = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
-        if (opt == 'j') {
-            o.json = true;
-        } else {
-            usage(opt == 'h' ? stdout : stderr);
-            return opt == 'h' ? 0 : 2;
+    for (int i = 1; i < argc; i++) {
+        if (is_either(argv[i], "-h", "--help")) {
+            usage(stdout);
+            mem_free(o.rest);
+            return 0;
         }
     }
-    if (optind < argc) {
-        fprintf(stderr, "mlgate check: unexpected argument '%s'\n", argv[optind]);
-        usage(stderr);
-        return 2;
-    }
+    take_words(&o, argv + 1);
     signal(SIGPIPE, SIG_IGN);
-    return check_here(&o);
+    if (!is_usable(&o)) {
+        usage(stderr);
+    } else if (o.server) {
+        if (o.api == NULL)
+            o.api = "127.0.0.1";
+        status = check_server(&o);
+    } else {
+        status = check_here(&o);
+    }
+    mem_free(o.rest);
+    return status;
 }

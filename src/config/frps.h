@@ -55,6 +55,16 @@ int frps_load(const char *path, ini_getenv *get, void *context, struct server_co
 int frps_parse(const char *name, const char *text, size_t len, ini_getenv *get, void *context,
                struct server_config *out, struct problems *problems);
 
+/* All of it, in the order of precedence. `words` (ends with NULL) are the server's command line:
+ * its flags, "--flag VALUE" or "--flag=VALUE", and -c FILE. 0; or a negative code with every error
+ * in `problems` and *out empty, or with *stray at the first word that is no flag or lacks its
+ * value.
+ */
+int server_config_load(char *const *environ_list, char *const *words, struct server_config *out,
+                       const char **stray, struct problems *problems);
+/* The file that `words` name with -c, or NULL. */
+const char *server_config_file(char *const *words);
+
 /* Flags, variables and defaults in words, for `mlgate help server`. */
 void server_help(FILE *out, bool colour);
 
