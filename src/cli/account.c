@@ -69,10 +69,8 @@ static json_t *document(void *account)
 static char *text(void *account)
 {
     json_t *all = document(account);
-    size_t len = json_dumpb(all, NULL, 0, JSON_COMPACT);
-    char *out = mem_zalloc(len + 1);
+    char *out = status_text(all);
 
-    json_dumpb(all, out, len, JSON_COMPACT);
     json_decref(all);
     return out;
 }

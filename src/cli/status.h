@@ -11,6 +11,7 @@ enum {
     STATUS_ASK_MS = 3000, /* a restart of the worker takes a fraction of it */
     /* A document of a node has some KiB; a server's with thousands of clients more. */
     STATUS_MAX = 16 * 1024 * 1024,
+    STATUS_DIGITS = 6, /* of a number with a fraction */
 };
 
 struct status_target {

@@ -125,7 +125,7 @@ void status_print(FILE *out, const struct status_answer *answer, bool json, size
     all = answer->document != NULL ? json_copy(answer->document) : json_object();
     if (answer->error[0] != '\0')
         json_object_set_new(all, "error", json_string(answer->error));
-    json_dumpf(all, out, json_flags);
+    json_dumpf(all, out, json_flags | JSON_REAL_PRECISION(STATUS_DIGITS));
     fputc('\n', out);
     json_decref(all);
 }

@@ -97,12 +97,9 @@ static char *status_page(const struct gateway *g)
 {
     json_t *document = g->document != NULL ? g->document(g->document_ctx) : gateway_status(g);
     char *text;
-    size_t len;
 
     redact(document);
-    len = json_dumpb(document, NULL, 0, JSON_COMPACT);
-    text = mem_zalloc(len + 1);
-    json_dumpb(document, text, len, JSON_COMPACT);
+    text = status_text(document);
     json_decref(document);
     return text;
 }

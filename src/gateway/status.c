@@ -2,7 +2,12 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "gateway/internal.h"
+
+enum {
+    DIGITS = 6, /* of a number with a fraction: no measurement has more */
+};
 
 static const char *state_name(enum node_state state)
 {
@@ -154,4 +159,14 @@ json_t *gateway_status(const struct gateway *g)
     return json_pack("{s:s, s:I, s:o, s:o}", "version", MLGATE_VERSION, "uptime_s",
                      (json_int_t)((gateway_now(g) - g->started_us) / 1000000), "mlnode",
                      mlnode_json(g), "gateway", counters_json(g));
+}
+
+char *status_text(const json_t *document)
+{
+    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(DIGITS);
+    size_t len = json_dumpb(document, NULL, 0, flags);
+    char *text = mem_zalloc(len + 1);
+
+    json_dumpb(document, text, len, flags);
+    return text;
 }

@@ -9,5 +9,7 @@
 /* A new object: "version", "uptime_s", "mlnode", "gateway". Addresses of clients are in it; strings
  * of peers are printable ASCII. The caller's. */
 json_t *gateway_status(const struct gateway *g);
+/* A document in one line; the caller frees it. */
+char *status_text(const json_t *document);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/human.h"
+#include "base/log.h"
 #include "observe/report_line.h"
 
 enum {
@@ -33,7 +34,7 @@ static void title(struct report *r, const json_t *d)
 {
     char text[STRING_ROOM];
     char age[HUMAN_MAX];
-    const json_t *container = member(d, "container");
+    const json_t *container = section(d, "container");
 
     line_add(r, "mlgate %s", string(d, "version", text));
     if (has(d, "role"))
@@ -103,7 +104,7 @@ static void broken_server(struct report *r, const json_t *server)
 
 static void broken_mlnode(struct report *r, const json_t *d)
 {
-    const json_t *container = member(d, "container");
+    const json_t *container = section(d, "container");
 
     if (string_is(d, "mlnode.manner", "silent"))
         line_add(r, "MLNode accepts connections and does not answer");
@@ -147,7 +148,7 @@ static void add_listeners(struct report *r, const json_t *container)
 
 static void broken(struct report *r, const json_t *d)
 {
-    const json_t *container = member(d, "container");
+    const json_t *container = section(d, "container");
     char text[STRING_ROOM];
     size_t i;
     json_t *server;
@@ -240,7 +241,7 @@ static void add_outcomes(struct report *r, const json_t *outcomes)
     {
         char *at;
 
-        snprintf(word, sizeof(word), "%.40s", key);
+        log_safe(word, sizeof(word), key, strlen(key));
         while ((at = strchr(word, '_')) != NULL)
             *at = ' ';
         line_item(r, "%s %s", word, human_count(n, (uint64_t)json_integer_value(value)));
@@ -255,7 +256,7 @@ static void class_line(struct report *r, const json_t *gateway, const char *name
     const json_t *class;
 
     snprintf(key, sizeof(key), "classes.%s", name);
-    class = member(gateway, key);
+    class = section(gateway, key);
     if (class == NULL)
         return;
     add_outcomes(r, member(class, "outcomes"));
@@ -335,7 +336,7 @@ static void model_section(struct report *r, const json_t *model)
     char text[STRING_ROOM];
     char words[HUMAN_MAX];
 
-    if (model == NULL)
+    if (!says(model, "state"))
         return;
     if (says(model, "name"))
         line_add(r, "%s: ", string(model, "name", text));
@@ -404,8 +405,8 @@ void report_write(FILE *out, const json_t *document, bool colour)
     title(&r, document);
     broken(&r, document);
     json_array_foreach(member(document, "servers"), i, server) server_section(&r, server);
-    mlnode_section(&r, member(document, "mlnode"));
-    model_section(&r, member(document, "model"));
-    gateway_section(&r, member(document, "gateway"));
-    container_section(&r, member(document, "container"));
+    mlnode_section(&r, section(document, "mlnode"));
+    model_section(&r, section(document, "model"));
+    gateway_section(&r, section(document, "gateway"));
+    container_section(&r, section(document, "container"));
 }

@@ -98,6 +98,13 @@ const json_t *member(const json_t *object, const char *key)
     return member(json_object_get(object, first), key + len + 1);
 }
 
+const json_t *section(const json_t *object, const char *key)
+{
+    const json_t *value = member(object, key);
+
+    return json_is_object(value) ? value : NULL;
+}
+
 bool has(const json_t *object, const char *key)
 {
     return member(object, key) != NULL;

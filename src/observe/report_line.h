@@ -34,6 +34,8 @@ void line_end(struct report *r, enum line_kind kind, const char *label);
 /* Members of the document; NULL, 0 or "" where they are absent or of another kind. `key` may be
  * "a.b". The string is the caller's room and escaped. */
 const json_t *member(const json_t *object, const char *key);
+/* The same where it is an object. */
+const json_t *section(const json_t *object, const char *key);
 bool has(const json_t *object, const char *key);
 uint64_t number(const json_t *object, const char *key);
 double real(const json_t *object, const char *key);

@@ -1,0 +1,224 @@
+/* Who answers at a door: everybody gets all of the text, the slow ones keep nobody waiting. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "observe/desk.h"
+#include "observe/door.h"
+
+enum {
+    ENOUGH = 60, /* seconds: only against hanging */
+    PATIENCE_MS = 20000,
+    LARGE = 4 * 1024 * 1024, /* more than any socket holds */
+};
+
+struct world {
+    uv_loop_t loop;
+    struct door door;
+    struct desk *desk;
+    char name[64];
+    size_t size; /* of the text */
+    unsigned asked;
+    uv_async_t done;
+};
+
+static char *text(void *ctx)
+{
+    struct world *w = ctx;
+    char *out = mem_zalloc(w->size + 1);
+
+    memset(out, 'x', w->size);
+    w->asked++;
+    return out;
+}
+
+static void over(uv_async_t *done)
+{
+    struct world *w = done->data;
+
+    desk_close(w->desk);
+    uv_close((uv_handle_t *)done, NULL);
+}
+
+static int world_new(void **state)
+{
+    struct world *w = mem_zalloc(sizeof(*w));
+
+    alarm(ENOUGH);
+    snprintf(w->name, sizeof(w->name), "@desk-%d", (int)getpid());
+    signal(SIGPIPE, SIG_IGN); /* as the verbs do */
+    uv_loop_init(&w->loop);
+    uv_async_init(&w->loop, &w->done, over);
+    w->done.data = w;
+    assert_int_equal(door_open(&w->door, w->name), 0);
+    w->desk = desk_new(&w->loop, w->door.fd, w->door.owner, text, w);
+    *state = w;
+    return 0;
+}
+
+static int world_free(void **state)
+{
+    struct world *w = *state;
+
+    alarm(0);
+    assert_int_equal(uv_loop_close(&w->loop), 0);
+    desk_free(w->desk);
+    door_close(&w->door);
+    mem_free(w);
+    return 0;
+}
+
+/* The asker's side runs in a thread of its own, the desk in this one, until the asker is done. */
+static void play(struct world *w, void *(*asker)(void *))
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, asker, w), 0);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    pthread_join(thread, NULL);
+}
+
+static ssize_t hear(int fd, size_t max)
+{
+    char *said;
+    ssize_t n = door_hear(fd, max, PATIENCE_MS, &said);
+
+    mem_free(said);
+    close(fd);
+    return n;
+}
+
+static void *ask_often(void *ctx)
+{
+    struct world *w = ctx;
+
+    for (int i = 0; i < 3 * DESK_ASKERS_MAX; i++)
+        if (hear(door_knock(w->name, PATIENCE_MS), LARGE) != (ssize_t)w->size)
+            abort();
+    uv_async_send(&w->done);
+    return NULL;
+}
+
+static void one_after_the_other(void **state)
+{
+    struct world *w = *state;
+
+    w->size = 1000;
+    play(w, ask_often);
+    assert_int_equal(w->asked, 3 * DESK_ASKERS_MAX);
+}
+
+/* All places but one are taken by those who read nothing. */
+static void *beside_the_slow(void *ctx)
+{
+    struct world *w = ctx;
+    int slow[DESK_ASKERS_MAX - 1];
+
+    for (int i = 0; i < DESK_ASKERS_MAX - 1; i++)
+        slow[i] = door_knock(w->name, PATIENCE_MS);
+    for (int i = 0; i < 3; i++)
+        if (hear(door_knock(w->name, PATIENCE_MS), LARGE) != LARGE)
+            abort();
+    for (int i = 0; i < DESK_ASKERS_MAX - 1; i++)
+        close(slow[i]);
+    uv_async_send(&w->done);
+    return NULL;
+}
+
+static void the_slow_keep_nobody_waiting(void **state)
+{
+    struct world *w = *state;
+
+    w->size = LARGE;
+    play(w, beside_the_slow);
+}
+
+/* Every place is taken; who comes then is answered when the patience with them is over. */
+static void *behind_the_slow(void *ctx)
+{
+    struct world *w = ctx;
+    int slow[DESK_ASKERS_MAX];
+
+    for (int i = 0; i < DESK_ASKERS_MAX; i++)
+        slow[i] = door_knock(w->name, PATIENCE_MS);
+    if (hear(door_knock(w->name, PATIENCE_MS), LARGE) != LARGE)
+        abort();
+    for (int i = 0; i < DESK_ASKERS_MAX; i++)
+        if (hear(slow[i], LARGE) == LARGE)
+            abort(); /* sent away in the middle */
+    uv_async_send(&w->done);
+    return NULL;
+}
+
+static void patience_has_an_end(void **state)
+{
+    struct world *w = *state;
+
+    w->size = LARGE;
+    play(w, behind_the_slow);
+}
+
+static void *leave_at_once(void *ctx)
+{
+    struct world *w = ctx;
+
+    for (int i = 0; i < 100; i++)
+        close(door_knock(w->name, PATIENCE_MS));
+    if (hear(door_knock(w->name, PATIENCE_MS), LARGE) != LARGE)
+        abort();
+    uv_async_send(&w->done);
+    return NULL;
+}
+
+static void who_leaves_is_forgotten(void **state)
+{
+    struct world *w = *state;
+
+    w->size = LARGE;
+    play(w, leave_at_once);
+}
+
+/* The end comes while somebody is being answered. */
+static void *in_the_middle(void *ctx)
+{
+    struct world *w = ctx;
+    int fd = door_knock(w->name, PATIENCE_MS);
+    char byte;
+
+    if (read(fd, &byte, 1) != 1)
+        abort();
+    uv_async_send(&w->done);
+    hear(fd, LARGE);
+    return NULL;
+}
+
+static void all_are_sent_away_at_the_end(void **state)
+{
+    struct world *w = *state;
+
+    w->size = LARGE;
+    play(w, in_the_middle);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_after_the_other, world_new, world_free),
+        cmocka_unit_test_setup_teardown(the_slow_keep_nobody_waiting, world_new, world_free),
+        cmocka_unit_test_setup_teardown(patience_has_an_end, world_new, world_free),
+        cmocka_unit_test_setup_teardown(who_leaves_is_forgotten, world_new, world_free),
+        cmocka_unit_test_setup_teardown(all_are_sent_away_at_the_end, world_new, world_free),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
