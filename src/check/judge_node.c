@@ -28,7 +28,8 @@ void judge_server_bind(struct findings *list, const struct holder_facts *f)
         finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_SKIP,
                     "/proc/net/tcp cannot be read here");
     } else if (!f->held) {
-        finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_OK, "is free: no server runs here");
+        finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_OK,
+                    "is free: no server runs here");
     } else if (server) {
         finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_OK, "is held by %s (process %d)",
                     f->name, f->pid);
@@ -48,11 +49,13 @@ static void proxy_bind_open(struct findings *list, const struct proxy_bind_facts
     if (f->reach == REACH_PUBLIC && strcmp(f->address, f->public) == 0)
         finding_add(list, CHECK_SERVER_PROXY_BIND, f->asked, VERDICT_FAIL,
                     "%s is a public address: whoever reaches the clients' ports there uses their "
-                    "GPUs", f->address);
+                    "GPUs",
+                    f->address);
     else if (f->reach == REACH_PUBLIC)
         finding_add(list, CHECK_SERVER_PROXY_BIND, f->asked, VERDICT_FAIL,
                     "it means every address, also the public %s: whoever reaches the clients' "
-                    "ports there uses their GPUs", f->public);
+                    "ports there uses their GPUs",
+                    f->public);
     else
         finding_add(list, CHECK_SERVER_PROXY_BIND, f->asked, VERDICT_WARN,
                     "it means every address; none of this machine's is public, but one that the "
@@ -124,7 +127,8 @@ static void no_certificate(struct findings *list, const struct server_tls_facts 
     if (f->cert_file != NULL) {
         finding_add(list, CHECK_SERVER_TLS, NULL, VERDICT_OK,
                     "%s is not there yet: the server makes one at its first start and prints the "
-                    "pin", f->cert_file);
+                    "pin",
+                    f->cert_file);
         return;
     }
     finding_add(list, CHECK_SERVER_TLS, NULL, VERDICT_WARN,
@@ -146,7 +150,8 @@ void judge_server_tls(struct findings *list, const struct server_tls_facts *f)
         finding_add(list, CHECK_SERVER_TLS, f->cert_file, left < 0 ? VERDICT_FAIL : VERDICT_WARN,
                     left < 0 ? "it ended %" PRId64 " days ago" : "it ends in %" PRId64 " days",
                     (left < 0 ? -left : left) / DAY_S);
-        finding_remedy(list, "make a new one; with the same key the clients' pins stay as they are");
+        finding_remedy(list,
+                       "make a new one; with the same key the clients' pins stay as they are");
     } else if ((f->key_mode & 077) != 0) {
         finding_add(list, CHECK_SERVER_TLS, f->cert_file, VERDICT_WARN,
                     "others than its owner may read its key (mode %04o)",
@@ -162,7 +167,8 @@ void judge_server_tls(struct findings *list, const struct server_tls_facts *f)
 void judge_state_dir(struct findings *list, const struct directory_facts *d, bool certificate_given)
 {
     if (d->path == NULL) {
-        finding_add(list, CHECK_SERVER_STATE_DIR, NULL, certificate_given ? VERDICT_OK : VERDICT_SKIP,
+        finding_add(list, CHECK_SERVER_STATE_DIR, NULL,
+                    certificate_given ? VERDICT_OK : VERDICT_SKIP,
                     certificate_given ? "not needed: the certificate is given"
                                       : "none is set (see server.tls)");
     } else if (d->writable && (d->is_directory || !d->exists)) {
@@ -260,8 +266,9 @@ void judge_api_port(struct findings *list, enum check_id id, const struct tcp_fa
     }
     finding_add(list, id, subject, VERDICT_WARN, "%s",
                 f->text[0] ? f->text : "no answer in the time of this check");
-    finding_remedy(list, "%s; where the API node is a container or another machine, name it with "
-                         "--api HOST",
+    finding_remedy(list,
+                   "%s; where the API node is a container or another machine, name it with "
+                   "--api HOST",
                    callback ? "MLNodes send their proofs to this port of the API node"
                             : "nodes are registered at this port (mlgate register)");
 }
@@ -271,9 +278,11 @@ static void exposed_answers(struct findings *list, const char *subject,
 {
     finding_add(list, CHECK_EXPOSED, subject, VERDICT_FAIL,
                 "%s takes connections at the public %s; whether a firewall further out keeps "
-                "strangers away cannot be seen from here", f->what, f->answered);
-    finding_remedy(list, "bind it to 127.0.0.1 or a private network (in compose "
-                         "\"127.0.0.1:%u:%u\"); ports that Docker publishes pass by ufw",
+                "strangers away cannot be seen from here",
+                f->what, f->answered);
+    finding_remedy(list,
+                   "bind it to 127.0.0.1 or a private network (in compose "
+                   "\"127.0.0.1:%u:%u\"); ports that Docker publishes pass by ufw",
                    f->port, f->port);
 }
 
@@ -284,7 +293,8 @@ static void exposed_listens(struct findings *list, const char *subject,
                 f->public_known ? "%s listens for every address; at the public one it took no "
                                   "connection from here, so a firewall seems to stand before it"
                                 : "%s listens for every address; which public address leads here "
-                                  "is not known", f->what);
+                                  "is not known",
+                f->what);
     finding_remedy(list, f->public_known ? "rather bind it to 127.0.0.1 or a private network"
                                          : "bind it to 127.0.0.1 or a private network, or name the "
                                            "address with --public-address to have it tried");
@@ -305,10 +315,10 @@ void judge_exposed(struct findings *list, const struct exposed_facts *f)
     else if (f->listens >= REACH_ANY)
         exposed_listens(list, subject, f);
     else if (f->unreadable)
-        finding_add(list, CHECK_EXPOSED, subject, VERDICT_SKIP, "/proc/net/tcp cannot be read here");
+        finding_add(list, CHECK_EXPOSED, subject, VERDICT_SKIP,
+                    "/proc/net/tcp cannot be read here");
     else
-        finding_add(list, CHECK_EXPOSED, subject, VERDICT_OK, "%s: %s", f->what,
-                    quiet[f->listens]);
+        finding_add(list, CHECK_EXPOSED, subject, VERDICT_OK, "%s: %s", f->what, quiet[f->listens]);
 }
 
 void judge_clock_ntp(struct findings *list, const struct clock_facts *f)
@@ -321,7 +331,8 @@ void judge_clock_ntp(struct findings *list, const struct clock_facts *f)
     } else {
         finding_add(list, CHECK_CLOCK_NTP, NULL, VERDICT_WARN,
                     "the kernel's clock is not synchronised by NTP");
-        finding_remedy(list, "run an NTP client (timedatectl set-ntp true): logins of clients whose "
-                             "clocks are right are refused when this one is 15 minutes off");
+        finding_remedy(list,
+                       "run an NTP client (timedatectl set-ntp true): logins of clients whose "
+                       "clocks are right are refused when this one is 15 minutes off");
     }
 }

@@ -29,11 +29,11 @@ enum reach {
 
 /* Where the clients' ports are opened. */
 struct proxy_bind_facts {
-    const char *asked;    /* as configured */
-    const char *error;    /* NULL: it means `address` */
-    const char *address;  /* "10.0.0.4" */
-    const char *public;   /* a public address of this machine, or NULL */
-    enum reach reach;     /* of listeners there */
+    const char *asked;   /* as configured */
+    const char *error;   /* NULL: it means `address` */
+    const char *address; /* "10.0.0.4" */
+    const char *public;  /* a public address of this machine, or NULL */
+    enum reach reach;    /* of listeners there */
 };
 
 struct server_tls_facts {
@@ -86,7 +86,8 @@ void judge_allow_ports(struct findings *list, const struct port_range *ranges, s
 /* A known port among them that somebody else has here. */
 void judge_taken_port(struct findings *list, const struct holder_facts *f, uint16_t port);
 void judge_server_tls(struct findings *list, const struct server_tls_facts *f);
-void judge_state_dir(struct findings *list, const struct directory_facts *d, bool certificate_given);
+void judge_state_dir(struct findings *list, const struct directory_facts *d,
+                     bool certificate_given);
 void judge_token_file(struct findings *list, const struct token_file_facts *f);
 /* The token is looked at and not told of. */
 void judge_token_strength(struct findings *list, const char *token);

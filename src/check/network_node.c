@@ -145,10 +145,9 @@ static void check_machine(struct findings *list)
 
 static void skip_unconfigured(struct findings *list)
 {
-    static const enum check_id needing[] = {CHECK_SERVER_BIND, CHECK_SERVER_PROXY_BIND,
-                                            CHECK_SERVER_PORTS, CHECK_SERVER_TLS,
-                                            CHECK_SERVER_STATE_DIR, CHECK_TOKEN_FILE,
-                                            CHECK_TOKEN_STRENGTH};
+    static const enum check_id needing[] = {
+        CHECK_SERVER_BIND,      CHECK_SERVER_PROXY_BIND, CHECK_SERVER_PORTS,  CHECK_SERVER_TLS,
+        CHECK_SERVER_STATE_DIR, CHECK_TOKEN_FILE,        CHECK_TOKEN_STRENGTH};
 
     for (size_t i = 0; i < sizeof(needing) / sizeof(needing[0]); i++)
         finding_skip(list, needing[i], NULL, CHECK_CONFIG);
