@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/client.h"
 #include "cli/run_environment.h"
+#include "cli/run_model.h"
 #include "cli/run_node.h"
 #include "cli/verb.h"
 #include "cli/worker.h"
@@ -27,6 +28,8 @@ struct container {
     struct secret secret;
     struct run_node node;
     struct child_program program; /* what run_node chose */
+    struct model_settings model;
+    struct child_program model_program; /* what run_model chose */
     struct listeners listeners;
     struct audit_span expected[3]; /* the gateway's own, of which the configuration warned */
 };
@@ -48,14 +51,27 @@ static void say_reaped_child(void *say, pid_t pid)
     say_reaped(say, pid);
 }
 
-/* The node's process: nothing of the secret goes there. */
+/* The node's process and the model's: nothing of the secret goes there. */
+static void leave_secret(struct container *c)
+{
+    secret_forget(c->env.token);
+    secret_leave(&c->secret);
+}
+
 static int run_without_secret(void *ctx, int link)
 {
     struct container *c = ctx;
 
-    secret_forget(c->env.token);
-    secret_leave(&c->secret);
+    leave_secret(c);
     return c->program.main(c->program.ctx, link);
+}
+
+static int prepare_without_secret(void *ctx, int link)
+{
+    struct container *c = ctx;
+
+    leave_secret(c);
+    return c->model_program.main(c->model_program.ctx, link);
 }
 
 static struct child_program choose_node(struct container *c)
@@ -64,6 +80,15 @@ static struct child_program choose_node(struct container *c)
     if (c->program.main == NULL)
         return c->program;
     return (struct child_program){.name = c->program.name, .main = run_without_secret, .ctx = c};
+}
+
+static struct child_program choose_model(struct container *c, struct model_beat *said)
+{
+    c->model_program = run_model(&c->model, &c->env, c->program.main != NULL, said, c->log);
+    if (c->model_program.main == NULL)
+        return c->model_program;
+    return (struct child_program){
+        .name = c->model_program.name, .main = prepare_without_secret, .ctx = c};
 }
 
 static void write_files(const struct container *c)
@@ -145,6 +170,7 @@ static int supervise(struct container *c, size_t borrowed, const struct problems
     cfg.log = c->log;
     cfg.output = c->say.fd;
     cfg.node = choose_node(c);
+    cfg.model = choose_model(c, &cfg.model_said);
     prepare_audit(c);
     open_door(c);
     cfg.worker_keeps = c->door.fd;

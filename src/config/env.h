@@ -18,6 +18,9 @@ enum { ENV_VALUE_MAX = 8192 };
 /* MLNode starts no more engines than this (INFERENCE_MAX_INSTANCES). */
 enum { ENV_ENGINES_MAX = 128 };
 
+/* MODEL_PREFETCH's choices. */
+enum model_prefetch { MODEL_PREFETCH_AUTO = 0, MODEL_PREFETCH_OFF = 1 };
+
 struct env_config {
     struct server_addr api_node;
     struct server_addr *servers; /* FRP_SERVER: at least one, none twice */
@@ -28,6 +31,9 @@ struct env_config {
     char *node_id;
     int tensor_parallel_size;
     char *model_name;
+    bool model_given;   /* MODEL_NAME is set, and not the default */
+    int model_prefetch; /* enum model_prefetch */
+    bool model_prefetch_given;
     char *frp_config_dir;
     char *hf_home;
     int host_uid;

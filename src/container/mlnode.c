@@ -126,6 +126,15 @@ static char **environment(const struct mlnode_settings *settings, const struct m
     return list.items;
 }
 
+char **mlnode_tool_environment(const struct mlnode_settings *settings,
+                               const struct mlnode_world *world, char *const *environ_list)
+{
+    struct mlnode_settings unguarded = *settings;
+
+    unguarded.guard = NULL; /* a tool listens nowhere */
+    return environment(&unguarded, world, environ_list, MLNODE_UVICORN);
+}
+
 static char *sentence(const struct mlnode_settings *settings, const struct mlnode_world *world,
                       enum mlnode_way way, char *const *argv)
 {
@@ -173,7 +182,7 @@ struct mlnode_start mlnode_decide(const struct mlnode_settings *settings,
     return start;
 }
 
-static void free_words(char **words)
+void mlnode_words_free(char **words)
 {
     for (size_t i = 0; words && words[i]; i++)
         mem_free(words[i]);
@@ -182,8 +191,8 @@ static void free_words(char **words)
 
 void mlnode_start_free(struct mlnode_start *start)
 {
-    free_words(start->argv);
-    free_words(start->envp);
+    mlnode_words_free(start->argv);
+    mlnode_words_free(start->envp);
     mem_free(start->cwd);
     mem_free(start->link_from);
     mem_free(start->link_to);

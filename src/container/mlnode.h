@@ -86,6 +86,11 @@ void mlnode_try_script(const struct mlnode_settings *settings, char *const *envi
 struct mlnode_start mlnode_decide(const struct mlnode_settings *settings,
                                   const struct mlnode_world *world, char *const *environ_list);
 void mlnode_start_free(struct mlnode_start *start);
+/* The environment that MLNode's own programs are found and run in, its virtual environment first on
+ * PATH. Pure; released by mlnode_words_free. */
+char **mlnode_tool_environment(const struct mlnode_settings *settings,
+                               const struct mlnode_world *world, char *const *environ_list);
+void mlnode_words_free(char **words);
 
 /* Whether there is anything to start. When not, says once what was looked for. Does not block. */
 bool mlnode_present(const struct mlnode_settings *settings, struct log *log);

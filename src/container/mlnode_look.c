@@ -62,6 +62,11 @@ static bool find(const char *root, const char *list, const char *name, bool (*te
     return false;
 }
 
+bool mlnode_find_program(const char *list, const char *name, char *out)
+{
+    return find("", list, name, is_program, out);
+}
+
 static const char *given(char *const *environ_list, const char *name, const char *fallback)
 {
     const char *value = env_get(environ_list, name);

@@ -24,7 +24,7 @@ LAYERS = {
     "tunnel": ["base", "mux", "proto", "http", "config", "net"],
     "testnode": ["base", "http", "net"],
     "observe": ["base", "http", "config", "net", "gateway", "tunnel"],
-    "container": ["base", "config", "testnode", "observe"],
+    "container": ["base", "config", "net", "testnode", "observe"],
     "check": [
         *("base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "container"),
     ],
