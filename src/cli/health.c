@@ -7,9 +7,9 @@
 #include "base/mem.h"
 #include "cli/run_environment.h"
 #include "cli/verb.h"
+#include "config/client_config.h"
 #include "config/field.h"
 #include "config/problem.h"
-#include "config/server_config.h"
 #include "container/health.h"
 #include "net/fetch.h"
 

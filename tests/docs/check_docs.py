@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MANUALS = ["man/mlgate.1", "man/mlgate-server.8"]
-FOLDERS = ("src", "doc", "man", "tests", "script", "bench", ".ci")
+FOLDERS = ("src", "doc", "man", "tests", "script", "bench", "deploy", ".ci")
 # Put together here, so that this file does not contain what it looks for.
 FORBIDDEN = [rb"(?<![\w.])/wo" + rb"rk\b", rb"\bTO" + rb"DO\b", rb"\bFIX" + rb"ME\b"]
 # It lists the same words for the same reason.
