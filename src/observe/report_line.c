@@ -7,7 +7,8 @@
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
-static void add(struct report *r, const char *format, va_list list)
+__attribute__((format(printf, 2, 0))) static void add(struct report *r, const char *format,
+                                                      va_list list)
 {
     size_t room = sizeof(r->text) - r->len;
     int n = vsnprintf(r->text + r->len, room, format, list);

@@ -153,9 +153,10 @@ static void *behind_the_slow(void *ctx)
         slow[i] = door_knock(w->name, PATIENCE_MS);
     if (hear(door_knock(w->name, PATIENCE_MS), LARGE) != LARGE)
         abort();
-    for (int i = 0; i < DESK_ASKERS_MAX; i++)
-        if (hear(slow[i], LARGE) == LARGE)
-            abort(); /* sent away in the middle */
+    if (hear(slow[0], LARGE) == LARGE)
+        abort(); /* it was the first one to be sent away, in the middle */
+    for (int i = 1; i < DESK_ASKERS_MAX; i++)
+        close(slow[i]);
     uv_async_send(&w->done);
     return NULL;
 }
