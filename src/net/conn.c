@@ -399,6 +399,14 @@ bool conn_quiet(const struct conn *c)
     return recv(descriptor(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
+int conn_how_ended(const struct conn *c)
+{
+    char byte;
+    ssize_t n = recv(descriptor(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n < 0 && errno != EAGAIN ? uv_translate_sys_error(errno) : UV_EOF;
+}
+
 bool conn_path(const struct conn *c, struct tcp_path *out)
 {
     return path_read(descriptor(c), out);

@@ -71,6 +71,8 @@ void conn_report_failure(struct conn *c);
 /* Closes the socket; the memory goes when libuv has let go of it. */
 void conn_drop(struct conn *c);
 enum reason conn_reason_of(int uv_code);
+/* How the socket ended, behind the bytes that it delivered: UV_EOF, or another uv code. */
+int conn_how_ended(const struct conn *c);
 struct request *conn_take_request(struct conn *c);
 void conn_drop_request(struct conn *c);
 /* Sends our FIN when it is asked for and nothing is queued before it. */

@@ -127,6 +127,9 @@ static void take_in(struct conn *c, ssize_t n, const uv_buf_t *buf)
 {
     if (n == 0 || n == UV_ENOBUFS || c->phase == PHASE_CLOSING || c->failed != REASON_NONE)
         return;
+    /* libuv tells an end where data and a reset came in one piece, and it read the data first. */
+    if (n == UV_EOF && !c->eof)
+        n = conn_how_ended(c);
     if (n == UV_EOF) {
         if (c->eof)
             return;

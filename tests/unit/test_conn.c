@@ -248,6 +248,21 @@ static void test_reset_is_told_apart(void **state)
     assert_false(f->server.eof);
 }
 
+/* Also where data and the reset come in one piece: what was cut off must not look whole. */
+static void test_reset_behind_data_is_told_apart(void **state)
+{
+    struct fixture *f = *state;
+
+    connect_both(f);
+    stream_write(f->client.stream, (const uint8_t *)"half an ans", 11);
+    stream_reset(f->client.stream);
+    f->client.stream = NULL;
+    until(f, &f->server.closed);
+    assert_int_equal(f->server.why, REASON_PEER_RESET);
+    assert_int_equal(f->server.received, 11);
+    assert_false(f->server.eof);
+}
+
 static void test_push_leaves_at_the_end_of_the_turn(void **state)
 {
     struct fixture *f = *state;
@@ -421,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_read_in_a_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_close_delivers_what_is_queued, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reset_is_told_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reset_behind_data_is_told_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_push_leaves_at_the_end_of_the_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dial_names_and_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dial_cancelled, set_up, tear_down),
