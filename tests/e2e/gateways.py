@@ -271,18 +271,22 @@ def flags_of(management, inference, engine_ports, direct, policy):
     }
 
 
-def open_gateway(lab, management, inference, engine_ports=None, direct=None, policy="guard"):
+def open_gateway(
+    lab, management, inference, engine_ports=None, direct=None, policy="guard", **variables
+):
     """mlgate gateway, alone."""
     port, poc = lab.ports.take(), lab.ports.take()
     words = ["gateway", "--listen", f"127.0.0.1:{port}", "--listen-poc", f"127.0.0.1:{poc}"]
-    env = flags_of(management, inference, engine_ports, direct, policy)
+    env = {**flags_of(management, inference, engine_ports, direct, policy), **variables}
     process = lab.mlgate(*words, env=env, name="gateway")
     for each in (port, poc):
         process.wait_line(rf"listening on 127.0.0.1:{each} ", within(5) * lab.patience)
     return Way(port, poc, process, [process])
 
 
-def open_tunnel(lab, management, inference, engine_ports=None, direct=None, policy="guard"):
+def open_tunnel(
+    lab, management, inference, engine_ports=None, direct=None, policy="guard", **variables
+):
     """mlgate server, and mlgate client with tunnel and gateway in one process."""
     token = "a-token-for-the-gateway"
     server = lab.flag_server(token=token)
@@ -296,6 +300,7 @@ def open_tunnel(lab, management, inference, engine_ports=None, direct=None, poli
         "GATEWAY_LISTEN": f"127.0.0.1:{lab.ports.take()}",
         "GATEWAY_LISTEN_POC": f"127.0.0.1:{lab.ports.take()}",
         **flags_of(management, inference, engine_ports, direct, policy),
+        **variables,
     }
     process = lab.mlgate("client", env=env, name="client with gateway")
     ports = int(f"1{client_id}"), int(f"2{client_id}")
