@@ -50,11 +50,12 @@ struct downstream *downstream_new(struct gateway *g, struct stream *s, enum gate
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 
-static void let_go(struct downstream *c)
+static void let_go(struct downstream *c, enum reason why)
 {
     struct gateway *g = c->gw;
 
     c->stream = NULL;
+    g->counters.clients_ended.of[why]++;
     g->counters.clients_now--;
     list_remove(&c->node);
     list_remove(&c->wait.node);
@@ -69,25 +70,25 @@ static void free_downstream(struct downstream *c)
     mem_free(c);
 }
 
-void downstream_close(struct downstream *c)
+void downstream_close(struct downstream *c, enum reason why)
 {
     struct stream *s = c->stream;
 
     if (s == NULL)
         return;
     cork_flush(c->gw);
-    let_go(c);
+    let_go(c, why);
     stream_close(s);
 }
 
-void downstream_reset(struct downstream *c)
+void downstream_reset(struct downstream *c, enum reason why)
 {
     struct stream *s = c->stream;
 
     if (s == NULL)
         return;
     cork_drop(c->gw, s);
-    let_go(c);
+    let_go(c, why);
     stream_reset(s);
 }
 
@@ -196,7 +197,7 @@ static void no_more(struct downstream *c)
     struct exchange *x = c->exchange;
 
     if (x == NULL && may_begin(c))
-        downstream_close(c);
+        downstream_close(c, REASON_PEER_CLOSED);
     else if (x != NULL)
         exchange_client_left(x, false);
 }
@@ -223,12 +224,12 @@ void downstream_resume(struct downstream *c)
     rest(c);
 }
 
-void downstream_exchange_over(struct downstream *c, bool keep)
+void downstream_exchange_over(struct downstream *c, bool keep, enum reason why)
 {
     c->exchange = NULL;
     downstream_release(c, 0);
     if (!keep || c->gw->stopping) {
-        downstream_close(c);
+        downstream_close(c, why);
         return;
     }
     if (c->pending.len > 0 || c->eof)
@@ -288,10 +289,11 @@ static void got_eof(struct downstream *c)
 static void got_closed(struct downstream *c)
 {
     struct exchange *x = c->exchange;
+    enum reason why = x != NULL ? REASON_CLIENT_LEFT : c->stream->why;
 
     cork_drop(c->gw, c->stream);
     c->exchange = NULL;
-    let_go(c);
+    let_go(c, why);
     if (x != NULL)
         exchange_client_left(x, true);
 }

@@ -238,7 +238,7 @@ void exchange_reject(struct downstream *c, unsigned status, const struct http_he
     line_of_rejection(head, line);
     access_refused(c, line, status, why_ended, e.message);
     downstream_write(c, text, http_error_render(&e, false, 1, to_head, text));
-    downstream_close(c);
+    downstream_close(c, why_ended);
 }
 
 /* ---- failures -------------------------------------------------------------------------------- */
@@ -286,7 +286,7 @@ static void cut(struct exchange *x, enum reason why)
         x->client = NULL;
         c->exchange = NULL;
         exchange_end(x, why, false);
-        downstream_reset(c);
+        downstream_reset(c, why);
         return;
     }
     exchange_end(x, why, false);
@@ -390,5 +390,5 @@ void exchange_end(struct exchange *x, enum reason why, bool reuse)
     x->client = NULL;
     gateway_soon(x->gw, &x->task);
     if (c != NULL)
-        downstream_exchange_over(c, x->keep_alive);
+        downstream_exchange_over(c, x->keep_alive, why);
 }

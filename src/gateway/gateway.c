@@ -117,10 +117,8 @@ static void end_waiting_clients(struct gateway *g, uint64_t now_us, uint64_t *ne
     const struct http_head late = {.why = "the request head did not arrive in time"};
     struct wait *w;
 
-    while ((w = due(&g->idle_clients, now_us, next)) != NULL) {
-        g->counters.ended.of[REASON_IDLE]++;
-        downstream_close(LIST_ENTRY(w, struct downstream, wait));
-    }
+    while ((w = due(&g->idle_clients, now_us, next)) != NULL)
+        downstream_close(LIST_ENTRY(w, struct downstream, wait), REASON_IDLE);
     while ((w = due(&g->open_heads, now_us, next)) != NULL)
         exchange_reject(LIST_ENTRY(w, struct downstream, wait), 408, &late);
 }
@@ -214,13 +212,11 @@ void gateway_shed(struct gateway *g)
                      c->peer, c->peer_port, held, more);
         c->exchange = NULL;
         bytes_clear(&c->pending, g->host->pool); /* now, lest others go for it too */
-        downstream_reset(c);
+        downstream_reset(c, REASON_MEMORY);
         if (x != NULL) {
             bytes_clear(&x->early, g->host->pool);
             x->client = NULL;
             exchange_abort(x, REASON_MEMORY);
-        } else {
-            g->counters.ended.of[REASON_MEMORY]++;
         }
     }
 }
@@ -294,7 +290,7 @@ void gateway_stop(struct gateway *g)
     g->stopping = true;
     end_exchanges(g);
     while (!list_empty(&g->clients))
-        downstream_close(LIST_ENTRY(g->clients.next, struct downstream, node));
+        downstream_close(LIST_ENTRY(g->clients.next, struct downstream, node), REASON_LOCAL_STOP);
     upstream_pool_clear(&g->management);
     upstream_pool_clear(&g->inference);
     LIST_FOREACH (it, &g->pools)

@@ -50,7 +50,9 @@ struct gateway_counters {
     uint64_t retried;
     uint64_t bytes_in; /* bodies of requests, as framed towards MLNode */
     uint64_t bytes_out;
-    struct reason_counts ended;
+    struct reason_counts ended;         /* requests */
+    struct reason_counts clients_ended; /* connections of clients: what their last request ended
+                                           with when that ended both, else peer-closed, idle … */
     size_t clients_now;
     size_t exchanges_now;
     size_t upstreams_now;

@@ -249,12 +249,13 @@ void downstream_write(struct downstream *c, const char *data, size_t len);
 /* `len` bytes of a request's body were delivered: consumed once they have left upstream. */
 void downstream_owes(struct downstream *c, size_t len, size_t still_queued);
 void downstream_release(struct downstream *c, size_t still_queued);
-/* The exchange is over; the connection goes on (keep) or ends after what is queued. */
-void downstream_exchange_over(struct downstream *c, bool keep);
+/* The exchange is over for `why`; the connection goes on (keep) or ends after what is queued. */
+void downstream_exchange_over(struct downstream *c, bool keep, enum reason why);
 /* Body bytes that waited may go on. */
 void downstream_resume(struct downstream *c);
-void downstream_close(struct downstream *c);
-void downstream_reset(struct downstream *c);
+/* The connection ends, counted under `why`. */
+void downstream_close(struct downstream *c, enum reason why);
+void downstream_reset(struct downstream *c, enum reason why);
 
 /* exchange.c */
 void exchange_start(struct downstream *c, struct http_head *head);

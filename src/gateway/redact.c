@@ -51,6 +51,7 @@ static const char *const stays[] = {
     "gateway.bytes_in",
     "gateway.bytes_out",
     "gateway.ended.*",
+    "gateway.clients_ended.*",
     "gateway.outcomes.*",
     "gateway.first_byte_ms.*",
     "gateway.classes.inference.outcomes.*",

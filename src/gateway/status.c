@@ -49,14 +49,14 @@ static json_t *engines_json(const struct gateway *g)
     return list;
 }
 
-static json_t *ended_json(const struct gateway *g)
+static json_t *ended_json(const struct reason_counts *ended)
 {
     json_t *out = json_object();
 
     for (int i = 0; i < REASON_COUNT; i++)
-        if (g->counters.ended.of[i] > 0)
+        if (ended->of[i] > 0)
             json_object_set_new(out, reason_name((enum reason)i),
-                                json_integer((json_int_t)g->counters.ended.of[i]));
+                                json_integer((json_int_t)ended->of[i]));
     return out;
 }
 
@@ -132,12 +132,13 @@ static json_t *counters_json(const struct gateway *g)
 {
     const struct gateway_counters *n = &g->counters;
 
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "clients",
-                     (json_int_t)n->clients_now, "exchanges", (json_int_t)n->exchanges_now,
-                     "requests", (json_int_t)n->requests, "refused_by_policy",
-                     (json_int_t)n->refused, "direct", (json_int_t)n->direct, "retried",
-                     (json_int_t)n->retried, "bytes_in", (json_int_t)n->bytes_in, "bytes_out",
-                     (json_int_t)n->bytes_out, "ended", ended_json(g), "outcomes",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "clients", (json_int_t)n->clients_now, "exchanges",
+                     (json_int_t)n->exchanges_now, "requests", (json_int_t)n->requests,
+                     "refused_by_policy", (json_int_t)n->refused, "direct", (json_int_t)n->direct,
+                     "retried", (json_int_t)n->retried, "bytes_in", (json_int_t)n->bytes_in,
+                     "bytes_out", (json_int_t)n->bytes_out, "ended", ended_json(&n->ended),
+                     "clients_ended", ended_json(&n->clients_ended), "outcomes",
                      outcomes_json(g, 0, ROUTE_CLASSES - 1), "first_byte_ms",
                      first_byte_json(&g->first_byte[CLASS_INFERENCE]), "classes", classes_json(g),
                      "last_refusals", refusals_json(g));

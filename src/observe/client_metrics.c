@@ -189,8 +189,11 @@ static void write_numbers(struct metrics *m, const struct gateway_counters *n)
     metrics_one(m, "mlgate_gateway_response_body_bytes_total", METRICS_COUNTER,
                 "Bodies of answers, as framed towards the clients.", n->bytes_out);
     metrics_family(m, "mlgate_gateway_ended_total", METRICS_COUNTER,
-                   "Requests and waiting connections that ended, by reason.");
+                   "Requests that ended, by reason.");
     metrics_reasons(m, NULL, 0, &n->ended);
+    metrics_family(m, "mlgate_gateway_clients_ended_total", METRICS_COUNTER,
+                   "Connections of clients that ended, by reason.");
+    metrics_reasons(m, NULL, 0, &n->clients_ended);
 }
 
 /* ---- MLNode ---------------------------------------------------------------------------------- */

@@ -166,12 +166,17 @@ void stage_settle(struct stage *s)
 void stage_free(struct stage *s)
 {
     struct gateway_counters n;
+    uint64_t clients = 0;
 
     gateway_stop(s->g);
     s->h->tick = NULL;
     fake_run(s->h);
     n = stage_counts(s);
     assert_int_equal(n.clients_now + n.exchanges_now + n.upstreams_now, 0);
+    for (int i = 0; i < REASON_COUNT; i++)
+        clients += n.clients_ended.of[i];
+    assert_int_equal(clients, n.clients); /* each for one reason */
+    assert_int_equal(n.clients_ended.of[REASON_NONE], 0);
     assert_int_equal(s->g->objects, 0);
     assert_int_equal(s->g->n_orphans, 0);
     gateway_free(s->g);

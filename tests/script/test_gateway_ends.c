@@ -277,7 +277,7 @@ static void idle_clients_stay_310_s(void **state)
     assert_false(used->released);
     fake_advance(s->h, 1);
     assert_true(used->ended);
-    assert_int_equal(stage_counts(s).ended.of[REASON_IDLE], 2);
+    assert_int_equal(stage_counts(s).clients_ended.of[REASON_IDLE], 2);
     stage_free(s);
 }
 

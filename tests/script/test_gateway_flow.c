@@ -233,7 +233,7 @@ static void the_largest_goes_first(void **state)
         assert_int_equal(c[2]->reset, gone == 2);
         assert_false(c[0]->reset || c[3]->reset);
     }
-    assert_int_equal(stage_counts(s).ended.of[REASON_MEMORY], 2);
+    assert_int_equal(stage_counts(s).clients_ended.of[REASON_MEMORY], 2);
     s->h->pool.limit = 1;
     gateway_shed(s->g);
     assert_int_equal(s->h->pool.held, 0);

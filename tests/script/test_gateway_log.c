@@ -291,6 +291,43 @@ static void numbers_add_up(void **state)
     stage_free(s);
 }
 
+/* A connection between two requests ends for a reason as well. */
+static void clients_leave_for_reasons(void **state)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c;
+    struct gateway_counters n;
+
+    s->play = play_echo;
+    stage_say(stage_user(s, ROLE_INFERENCE), GET("/v1/a")); /* stays until the end */
+    c = stage_user(s, ROLE_INFERENCE);
+    stage_say(c, GET("/v1/a"));
+    fake_end(c);
+    fake_run(s->h);
+    fake_end(stage_user(s, ROLE_POC)); /* never asked */
+    fake_run(s->h);
+    c = stage_user(s, ROLE_POC);
+    stage_say(c, "GET /v1/a HT");
+    fake_fail(c, REASON_PEER_RESET);
+    fake_run(s->h);
+    stage_say(stage_user(s, ROLE_POC), "GET /v1/a HTTP/1.0\r\n\r\n");
+    stage_say(stage_user(s, ROLE_POC), "nonsense\r\n\r\n");
+    s->play = NULL;
+    c = stage_user(s, ROLE_INFERENCE);
+    stage_say(c, GET("/v1/a"));
+    fake_fail(c, REASON_PEER_RESET);
+    fake_run(s->h);
+    n = stage_counts(s);
+    assert_int_equal(n.clients_ended.of[REASON_PEER_CLOSED], 2);
+    assert_int_equal(n.clients_ended.of[REASON_PEER_RESET], 1);
+    assert_int_equal(n.clients_ended.of[REASON_DONE], 1);
+    assert_int_equal(n.clients_ended.of[REASON_BAD_REQUEST], 1);
+    assert_int_equal(n.clients_ended.of[REASON_CLIENT_LEFT], 1);
+    assert_int_equal(n.ended.of[REASON_PEER_CLOSED], 0); /* those are of requests */
+    assert_int_equal(n.clients_now, 1);
+    stage_free(s);
+}
+
 /* Of each class by itself, also where the client left in the middle; errors of ours have none. */
 static void first_bytes_are_measured(void **state)
 {
@@ -435,6 +472,7 @@ int main(void)
         cmocka_unit_test(lines_of_answers_that_were_cut),
         cmocka_unit_test(lines_are_bounded),
         cmocka_unit_test(numbers_add_up),
+        cmocka_unit_test(clients_leave_for_reasons),
         cmocka_unit_test(first_bytes_are_measured),
         cmocka_unit_test(direct_is_where_it_went),
         cmocka_unit_test(errors_are_openais),

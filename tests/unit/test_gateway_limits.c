@@ -195,7 +195,7 @@ static void test_idle(void **state)
     fake_advance(w->h, 2 * SECOND_US);
     assert_true(never->ended && once->ended);
     assert_int_equal(never->got.len, 0);
-    assert_int_equal(ended(w, REASON_IDLE), 2);
+    assert_int_equal(counters(w).clients_ended.of[REASON_IDLE], 2);
 }
 
 /* A day would be a hundred thousand questions of the gateway's own. */
@@ -361,7 +361,7 @@ static void shed_at(struct world *w, size_t limit, unsigned clients, const char 
         fake_run(w->h);
     }
     most = limit + 4 * LARGE_HEAD + 512 * KIB; /* chunks are larger than what is in them */
-    assert_true(ended(w, REASON_MEMORY) > 0);
+    assert_true(counters(w).clients_ended.of[REASON_MEMORY] > 0);
     if (w->h->pool.peak > most)
         fail_msg("%zu bytes held with a limit of %zu", w->h->pool.peak, limit);
 }
