@@ -66,7 +66,7 @@ struct chunk *pool_take(struct pool *p, size_t want)
     c->shared = false;
     c->start = CHUNK_HEADROOM;
     c->end = CHUNK_HEADROOM;
-    p->held += class_bytes[kind];
+    p->held += chunk_cost(c);
     if (p->held > p->peak)
         p->peak = p->held;
     return c;
@@ -74,7 +74,7 @@ struct chunk *pool_take(struct pool *p, size_t want)
 
 void pool_give(struct pool *p, struct chunk *c)
 {
-    p->held -= class_bytes[c->kind];
+    p->held -= chunk_cost(c);
     if (p->n_free[c->kind] >= class_keep[c->kind]) {
         mem_free(c);
         return;
@@ -100,7 +100,9 @@ void pool_end_loan(struct pool *p)
 
 size_t pool_excess(const struct pool *p)
 {
-    return p->limit != 0 && p->held > p->limit ? p->held - p->limit : 0;
+    size_t stays = p->held - p->leaving;
+
+    return p->limit != 0 && stays > p->limit ? stays - p->limit : 0;
 }
 
 bool pool_over(const struct pool *p)

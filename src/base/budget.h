@@ -30,6 +30,12 @@ struct chunk {
     uint8_t data[];
 };
 
+/* What it costs, as `held` counts it. */
+static inline size_t chunk_cost(const struct chunk *c)
+{
+    return sizeof(*c) + c->size;
+}
+
 struct pool {
     struct chunk *free[CHUNK_SIZES];
     unsigned n_free[CHUNK_SIZES];
@@ -37,6 +43,7 @@ struct pool {
     size_t held;        /* bytes of all chunks handed out, capacity included */
     size_t peak;        /* highest value of held */
     size_t limit;       /* 0: none */
+    size_t leaving;     /* of `held`: owned by nobody any more, freed when libuv lets go of it */
 };
 
 void pool_init(struct pool *p, size_t limit);
@@ -55,8 +62,8 @@ void pool_end_loan(struct pool *p);
  * down too. */
 void pool_trim(struct pool *p);
 bool pool_over(const struct pool *p);
-/* Bytes held beyond the limit. Who sheds counts down from here what each victim holds: what is
- * released while libuv or a mux still works on it leaves the pool later. */
+/* Bytes held beyond the limit, without those that are leaving. Who sheds counts down from here what
+ * each victim holds: what a mux still works on leaves the pool later. */
 size_t pool_excess(const struct pool *p);
 
 #endif

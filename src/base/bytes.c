@@ -19,7 +19,7 @@ static void push(struct bytes *q, struct chunk *c)
     else
         q->head = c;
     q->tail = c;
-    q->held += c->size;
+    q->held += chunk_cost(c);
 }
 
 /* Bytes that fill most of a chunk on loan are queued by taking the chunk. Nothing is added behind
@@ -94,7 +94,7 @@ static void pop(struct bytes *q, struct pool *p)
     q->head = c->next;
     if (q->head == NULL)
         q->tail = NULL;
-    q->held -= c->size;
+    q->held -= chunk_cost(c);
     pool_give(p, c);
 }
 
@@ -132,7 +132,7 @@ void bytes_gather(struct bytes *q, struct pool *p, size_t len)
         len -= n;
     }
     q->len += c->end - c->start;
-    q->held += c->size;
+    q->held += chunk_cost(c);
     c->next = q->head;
     q->head = c;
     if (q->tail == NULL)
@@ -142,4 +142,19 @@ void bytes_gather(struct bytes *q, struct pool *p, size_t len)
 void bytes_clear(struct bytes *q, struct pool *p)
 {
     bytes_consume(q, p, q->len);
+}
+
+void bytes_clear_rest(struct bytes *q, struct pool *p)
+{
+    struct bytes rest = *q;
+
+    if (q->head == NULL)
+        return;
+    rest.head = q->head->next;
+    rest.len -= q->head->end - q->head->start;
+    q->head->next = NULL;
+    q->tail = q->head;
+    q->held = chunk_cost(q->head);
+    q->len -= rest.len;
+    bytes_clear(&rest, p);
 }

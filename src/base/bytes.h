@@ -11,7 +11,7 @@ struct bytes {
     struct chunk *head;
     struct chunk *tail;
     size_t len;  /* bytes queued */
-    size_t held; /* capacity of the chunks that hold them: what the budget counts */
+    size_t held; /* what the chunks that hold them cost, as the budget counts it */
 };
 
 void bytes_append(struct bytes *q, struct pool *p, const void *data, size_t len);
@@ -27,5 +27,7 @@ void bytes_consume(struct bytes *q, struct pool *p, size_t len);
  * they are, or when the queue has fewer. */
 void bytes_gather(struct bytes *q, struct pool *p, size_t len);
 void bytes_clear(struct bytes *q, struct pool *p);
+/* Drops everything behind the first run, which somebody else still reads. */
+void bytes_clear_rest(struct bytes *q, struct pool *p);
 
 #endif

@@ -19,6 +19,18 @@ static void announce_pause(struct log *log, const struct plan_action *a, double 
         log_warn(log, "%s starts again in %.1f s", who, s);
 }
 
+static void announce_silence(struct log *log, double s)
+{
+    if (s > 0)
+        log_warn(log,
+                 "MLNode accepts connections and does not answer; it is killed if that lasts "
+                 "%.0f s",
+                 s);
+    else
+        log_warn(log, "MLNode accepts connections and does not answer; it has not since its start, "
+                      "and is not killed for that");
+}
+
 void announce(struct log *log, const struct plan_action *a)
 {
     double s = (double)a->us / 1e6;
@@ -31,10 +43,7 @@ void announce(struct log *log, const struct plan_action *a)
         log_error(log, "no sign of life from the worker for %.1f s: killing it", s);
         break;
     case PLAN_SAY_SILENT:
-        log_warn(log,
-                 "MLNode accepts connections and does not answer; it is killed if that lasts "
-                 "%.0f s",
-                 s);
+        announce_silence(log, s);
         break;
     case PLAN_SAY_ANSWERS:
         log_info(log, "MLNode answers again, after %.0f s", s);

@@ -149,6 +149,7 @@ static void set_started(struct plan *p, enum plan_child child, uint64_t now_us)
         p->beat_us = now_us;
     } else if (child == PLAN_NODE) {
         p->silent_us = 0;
+        p->answered = false;
     }
 }
 
@@ -291,9 +292,10 @@ void plan_exited(struct plan *p, enum plan_child child, int status, uint64_t now
 
 static void note_manner(struct plan *p, enum beat_manner manner, uint64_t now_us)
 {
+    p->answered = p->answered || manner == MANNER_ANSWERS;
     if (manner == MANNER_SILENT && p->silent_us == 0) {
         p->silent_us = now_us;
-        add(p, PLAN_SAY_SILENT, PLAN_NODE)->us = PLAN_NODE_SILENT_US;
+        add(p, PLAN_SAY_SILENT, PLAN_NODE)->us = p->answered ? PLAN_NODE_SILENT_US : 0;
     } else if (manner == MANNER_ANSWERS && p->silent_us != 0) {
         add(p, PLAN_SAY_ANSWERS, PLAN_NODE)->us = now_us - p->silent_us;
         p->silent_us = 0;
@@ -324,10 +326,12 @@ static void thaw(struct plan *p, uint64_t now_us)
         p->silent_us += lost;
 }
 
-/* Only a worker that says so now counts: one that just came back has not asked yet. */
+/* Only a worker that says so now counts: one that just came back has not asked yet. And only a node
+ * that answered before has fallen silent: MLNODE_COMMAND may be something that speaks no HTTP
+ * there, and nothing gets better when it is killed. */
 static bool counts_silence(const struct plan *p)
 {
-    return p->child[PLAN_NODE].state == CHILD_ALIVE && p->silent_us != 0 &&
+    return p->child[PLAN_NODE].state == CHILD_ALIVE && p->silent_us != 0 && p->answered &&
            p->beat.manner == MANNER_SILENT;
 }
 

@@ -108,10 +108,12 @@ enum plan_what {
     PLAN_CUT = 6,     /* the worker ends those that are under way */
     PLAN_EXIT = 7,    /* with `status` */
     /* To be said, and nothing else. */
-    PLAN_SAY_PAUSE = 8,    /* child ended; it starts again after `us`; `count` short lives so far */
-    PLAN_SAY_NO_BEAT = 9,  /* the worker; for `us` */
-    PLAN_SAY_SILENT = 10,  /* the node accepts and does not answer; it is killed after `us` */
-    PLAN_SAY_ANSWERS = 11, /* the node, which was silent for `us` */
+    PLAN_SAY_PAUSE = 8,   /* child ended; it starts again after `us`; `count` short lives so far */
+    PLAN_SAY_NO_BEAT = 9, /* the worker; for `us` */
+    /* The node accepts and does not answer. It is killed after `us`; 0: it never answered, and is
+     * left alone. */
+    PLAN_SAY_SILENT = 10,
+    PLAN_SAY_ANSWERS = 11,  /* the node, which was silent for `us` */
     PLAN_SAY_GIVEN_UP = 12, /* the node was silent for `us`: killed now */
 };
 
@@ -142,6 +144,7 @@ struct plan {
     uint64_t drain_until_us;
     uint64_t beat_us;   /* the last sign of life, or its start */
     uint64_t silent_us; /* since when the node accepts and does not answer; 0: it does */
+    bool answered;      /* the node that runs now, once */
     uint64_t ticked_us;
     int status;
     size_t n;

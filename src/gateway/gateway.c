@@ -3,6 +3,9 @@
 #include "base/mem.h"
 #include "gateway/internal.h"
 
+/* Victims chosen from one look at all clients: a burst of them is many times as large. */
+enum { SHED_AT_ONCE = 64 };
+
 void gateway_wait(struct gateway *g, struct list *list, struct wait *w, uint64_t after_us)
 {
     w->due_us = gateway_now(g) + after_us;
@@ -179,17 +182,52 @@ static size_t held_by(const struct downstream *c)
     return held;
 }
 
-static struct downstream *largest(struct gateway *g)
+struct holder {
+    struct downstream *client;
+    size_t held;
+};
+
+/* Those that hold most, the first one most of all, from one look at all clients. */
+static size_t largest(struct gateway *g, struct holder most[SHED_AT_ONCE])
 {
-    struct downstream *most = NULL;
+    size_t n = 0;
 
     LIST_FOREACH (it, &g->clients) {
         struct downstream *c = LIST_ENTRY(it, struct downstream, node);
+        struct holder new = {.client = c, .held = held_by(c)};
+        size_t i = n;
 
-        if (held_by(c) > 0 && (most == NULL || held_by(c) > held_by(most)))
-            most = c;
+        if (new.held == 0 || (n == SHED_AT_ONCE && new.held <= most[n - 1].held))
+            continue;
+        if (n == SHED_AT_ONCE)
+            i--;
+        else
+            n++;
+        for (; i > 0 && most[i - 1].held < new.held; i--)
+            most[i] = most[i - 1];
+        most[i] = new;
     }
-    return most;
+    return n;
+}
+
+static void shed_client(struct gateway *g, struct downstream *c, size_t held)
+{
+    struct exchange *x = c->exchange;
+    char more[LOG_HELD_MAX];
+
+    if (gateway_gate(g, &g->memory_gate, more))
+        log_warn(g->host->log,
+                 "client %s:%u is reset: %zu bytes wait for a slow reader and the memory limit is "
+                 "reached (MEMORY_LIMIT)%s",
+                 c->peer, c->peer_port, held, more);
+    c->exchange = NULL;
+    bytes_clear(&c->pending, g->host->pool); /* now, lest others go for it too */
+    downstream_reset(c, REASON_MEMORY);
+    if (x != NULL) {
+        bytes_clear(&x->early, g->host->pool);
+        x->client = NULL;
+        exchange_abort(x, REASON_MEMORY);
+    }
 }
 
 /* Counts what it takes away, because the pool learns of it later: when the loop has let go of a
@@ -197,27 +235,15 @@ static struct downstream *largest(struct gateway *g)
 void gateway_shed(struct gateway *g)
 {
     size_t excess = pool_excess(g->host->pool);
-    char more[LOG_HELD_MAX];
-    struct downstream *c;
+    struct holder most[SHED_AT_ONCE];
+    size_t n = excess > 0 ? largest(g, most) : 0;
 
-    while (excess > 0 && (c = largest(g)) != NULL) {
-        struct exchange *x = c->exchange;
-        size_t held = held_by(c);
-
-        excess -= held < excess ? held : excess;
-        if (gateway_gate(g, &g->memory_gate, more))
-            log_warn(g->host->log,
-                     "client %s:%u is reset: %zu bytes wait for a slow reader and the memory limit "
-                     "is reached (MEMORY_LIMIT)%s",
-                     c->peer, c->peer_port, held, more);
-        c->exchange = NULL;
-        bytes_clear(&c->pending, g->host->pool); /* now, lest others go for it too */
-        downstream_reset(c, REASON_MEMORY);
-        if (x != NULL) {
-            bytes_clear(&x->early, g->host->pool);
-            x->client = NULL;
-            exchange_abort(x, REASON_MEMORY);
+    while (n > 0 && excess > 0) {
+        for (size_t i = 0; i < n && excess > 0; i++) {
+            excess -= most[i].held < excess ? most[i].held : excess;
+            shed_client(g, most[i].client, most[i].held);
         }
+        n = largest(g, most);
     }
 }
 

@@ -51,6 +51,7 @@ static void closed(uv_handle_t *handle)
 {
     struct conn *c = handle->data;
 
+    net_pool(c->net)->leaving -= c->out.held;
     bytes_clear(&c->out, net_pool(c->net));
     tls_free(c->tls);
     drop_wish(c);
@@ -76,7 +77,10 @@ void conn_drop(struct conn *c)
         return;
     c->phase = PHASE_CLOSING;
     if (c->request == NULL)
-        bytes_clear(&c->out, net_pool(c->net)); /* else libuv still has the first chunk */
+        bytes_clear(&c->out, net_pool(c->net));
+    else
+        bytes_clear_rest(&c->out, net_pool(c->net)); /* libuv has the first chunk */
+    net_pool(c->net)->leaving += c->out.held;
     net_task_cancel(&c->task);
     list_remove(&c->lingering);
     uv_close((uv_handle_t *)&c->tcp, closed);

@@ -242,6 +242,39 @@ static void the_largest_goes_first(void **state)
     stage_free(s);
 }
 
+/* Hundreds of victims in one go: exactly as many as it takes, the largest of all. */
+static void as_many_as_it_takes(void **state)
+{
+    enum { USERS = 300, VICTIMS = 150 };
+    struct stage *s = stage_new();
+    struct fake_conn *c[USERS];
+    size_t held[USERS];
+    size_t excess = 0;
+    size_t gone = 0;
+
+    for (size_t i = 0; i < USERS; i++) { /* not in the order of their sizes */
+        held[i] = s->h->pool.held;
+        c[i] = holding(s, 2000 * (1 + i * 7 % 40));
+        held[i] = s->h->pool.held - held[i];
+    }
+    for (size_t i = 0; i < USERS; i++) /* who is among the first so many */
+        for (size_t k = 0, more = 0; k < USERS; k++) {
+            more += held[k] > held[i] || (held[k] == held[i] && k < i);
+            if (k == USERS - 1 && more < VICTIMS)
+                excess += held[i];
+        }
+    s->h->pool.limit = s->h->pool.held - excess;
+    gateway_shed(s->g);
+    for (size_t i = 0; i < USERS; i++)
+        gone += c[i]->reset;
+    assert_int_equal(gone, VICTIMS);
+    for (size_t i = 0; i < USERS; i++)
+        for (size_t k = 0; k < USERS; k++)
+            assert_false(c[i]->reset && !c[k]->reset && held[k] > held[i]);
+    s->h->pool.limit = 0;
+    stage_free(s);
+}
+
 /* A socket's memory goes when the loop has let go of it, a work stream's when its mux does: until
  * then it stands in the pool, and nobody else pays for that. */
 static void memory_that_goes_later_is_not_asked_for_twice(void **state)
@@ -354,6 +387,7 @@ int main(void)
         cmocka_unit_test(accounting_ends_at_zero),
         cmocka_unit_test(both_directions_are_their_own),
         cmocka_unit_test(the_largest_goes_first),
+        cmocka_unit_test(as_many_as_it_takes),
         cmocka_unit_test(memory_that_goes_later_is_not_asked_for_twice),
         cmocka_unit_test(uploads_and_pipelines_count),
         cmocka_unit_test(the_model_that_is_asked_for),

@@ -321,6 +321,31 @@ static void test_free_chunks_are_bounded(void **state)
     }
 }
 
+static void test_clear_rest(void **state)
+{
+    static uint8_t data[3 * CHUNK_MAX];
+    struct bytes q = {0};
+    struct pool pool;
+    const uint8_t *first;
+    size_t run;
+
+    pool_init(&pool, 0);
+    bytes_clear_rest(&q, &pool);
+    bytes_append(&q, &pool, data, sizeof(data));
+    first = bytes_peek(&q, &run);
+    bytes_clear_rest(&q, &pool);
+    assert_ptr_equal(bytes_peek(&q, &q.len), first);
+    assert_int_equal(q.len, run);
+    bytes_clear_rest(&q, &pool); /* nothing behind it */
+    assert_int_equal(q.len, run);
+    bytes_append(&q, &pool, "x", 1);
+    assert_int_equal(q.len, run + 1);
+    bytes_clear(&q, &pool);
+    assert_int_equal(pool.held, 0);
+    assert_int_equal(q.held, 0);
+    pool_clear(&pool);
+}
+
 static void test_limit(void **state)
 {
     struct bytes q = {0};
@@ -352,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_loan_is_taken),
         cmocka_unit_test(test_loan_is_not_taken),
         cmocka_unit_test(test_free_chunks_are_bounded),
+        cmocka_unit_test(test_clear_rest),
         cmocka_unit_test(test_limit),
     };
 

@@ -263,6 +263,32 @@ static void test_reset_behind_data_is_told_apart(void **state)
     assert_false(f->server.eof);
 }
 
+/* What was queued behind the write that libuv works on is free at once, and that write's chunk is
+ * no excess any more: a second look in the same turn finds nobody else to reset. */
+static void test_what_is_dropped_is_no_excess(void **state)
+{
+    static const uint8_t bulk[1024 * 1024];
+    struct fixture *f = *state;
+    struct pool *pool = net_pool(f->net);
+
+    connect_both(f);
+    f->server.consume = false;
+    for (int i = 0; i < 16; i++)
+        stream_write(f->client.stream, bulk, sizeof(bulk));
+    settle(f);
+    assert_true(stream_held(f->client.stream) > 4 * sizeof(bulk));
+    pool->limit = pool->held - 1;
+    assert_true(pool_over(pool));
+    stream_reset(f->client.stream);
+    f->client.stream = NULL;
+    assert_in_range(pool->held, 1, CHUNK_MAX + 4096);
+    pool->limit = 1;
+    assert_false(pool_over(pool));
+    settle(f);
+    assert_int_equal(pool->leaving, 0);
+    assert_int_equal(pool->held, 0);
+}
+
 static void test_push_leaves_at_the_end_of_the_turn(void **state)
 {
     struct fixture *f = *state;
@@ -437,6 +463,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_close_delivers_what_is_queued, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reset_is_told_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reset_behind_data_is_told_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_dropped_is_no_excess, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_push_leaves_at_the_end_of_the_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dial_names_and_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dial_cancelled, set_up, tear_down),

@@ -141,6 +141,8 @@ static void note(struct stage *s, const struct plan_action *a)
         snprintf(detail, sizeof(detail), "=%d", a->status);
     else if (a->what == PLAN_SAY_PAUSE)
         snprintf(detail, sizeof(detail), "=%.1f", (double)a->us / 1e6);
+    else if (a->what == PLAN_SAY_SILENT && a->us == 0)
+        snprintf(detail, sizeof(detail), "=for-ever");
     snprintf(s->said + used, sizeof(s->said) - used, "%s%s:%s%s", used ? " " : "", whom[a->child],
              names[a->what], detail);
 }
@@ -313,6 +315,7 @@ static void our_own_freeze_is_nobodys_fault(void **state)
     struct stage s;
 
     begin(&s, true);
+    serve(&s, 1, MANNER_ANSWERS, 0);
     serve(&s, 5, MANNER_SILENT, 0);
     expect(&s, "node:silent");
     s.now += S(3600);
@@ -324,7 +327,7 @@ static void our_own_freeze_is_nobodys_fault(void **state)
     expect(&s, "worker:no-beat worker:kill");
 }
 
-static void a_node_that_never_answers(void **state)
+static void a_node_that_falls_silent(void **state)
 {
     struct stage s;
 
@@ -343,6 +346,7 @@ static void a_node_that_never_answers(void **state)
     expect(&s, "node:pause=1.0");
     serve(&s, 1, MANNER_ABSENT, 0);
     expect(&s, "node:start");
+    serve(&s, 1, MANNER_ANSWERS, 0);
     serve(&s, 120, MANNER_SILENT, 0);
     expect(&s, "node:silent node:given-up node:kill");
     serve(&s, 4, MANNER_SILENT, 0);
@@ -353,11 +357,35 @@ static void a_node_that_never_answers(void **state)
     expect(&s, "node:pause=1.0");
 }
 
+/* MLNODE_COMMAND may be something that speaks no HTTP: it cannot fall silent. What its predecessor
+ * did counts for nothing. */
+static void a_node_that_never_answers(void **state)
+{
+    struct stage s;
+
+    begin(&s, true);
+    serve(&s, 2000, MANNER_SILENT, 0);
+    expect(&s, "node:silent=for-ever");
+    beat(&s, true, MANNER_ANSWERS, 0);
+    expect(&s, "node:answers");
+    ended(&s, PLAN_NODE, 1);
+    expect(&s, "node:pause=1.0");
+    serve(&s, 1, MANNER_ABSENT, 0);
+    expect(&s, "node:start");
+    serve(&s, 2000, MANNER_SILENT, 0);
+    expect(&s, "node:silent=for-ever");
+    serve(&s, 1, MANNER_ANSWERS, 0);
+    expect(&s, "node:answers");
+    serve(&s, 120, MANNER_SILENT, 0);
+    expect(&s, "node:silent node:given-up node:kill");
+}
+
 static void silence_needs_a_witness(void **state)
 {
     struct stage s;
 
     begin(&s, true);
+    serve(&s, 1, MANNER_ANSWERS, 0);
     serve(&s, 100, MANNER_SILENT, 0);
     expect(&s, "node:silent");
     ended(&s, PLAN_WORKER, 137);
@@ -527,6 +555,7 @@ static void a_stop_while_both_are_being_killed(void **state)
     struct stage s;
 
     begin(&s, true);
+    serve(&s, 1, MANNER_ANSWERS, 0);
     serve(&s, 119, MANNER_SILENT, 0);
     expect(&s, "node:silent");
     serve(&s, 1, MANNER_SILENT, 0);
@@ -726,6 +755,7 @@ int main(void)
         cmocka_unit_test(storm_of_nodes),
         cmocka_unit_test(a_worker_without_heartbeat_is_killed),
         cmocka_unit_test(our_own_freeze_is_nobodys_fault),
+        cmocka_unit_test(a_node_that_falls_silent),
         cmocka_unit_test(a_node_that_never_answers),
         cmocka_unit_test(silence_needs_a_witness),
         cmocka_unit_test(records_of_the_dead_do_not_count),
