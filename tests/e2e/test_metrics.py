@@ -461,3 +461,24 @@ def test_tunnel_with_gateway(lab):
     bodies = after.get("mlgate_gateway_response_body_bytes_total")
     assert after.sum("mlgate_tunnel_traffic_out_bytes_total") > bodies + 9 * len("HTTP/1.1 200")
     assert after.sum("mlgate_tunnel_port_open") == 2
+
+
+# ---- deploy/prometheus ---------------------------------------------------------------------------
+
+DEPLOYED = ROOT / "deploy" / "prometheus"
+
+
+def test_alerts_ask_for_what_there_is():
+    text = (DEPLOYED / "alerts.yml").read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:mlgate|frp)_\w+", text))
+    assert len(named) > 8
+    assert named <= set(documented())
+
+
+def test_promtool_takes_the_alerts():
+    for words in (
+        ("check", "rules", DEPLOYED / "alerts.yml"),
+        ("check", "config", DEPLOYED / "prometheus.yml"),
+        ("test", "rules", ROOT / "tests" / "e2e" / "alerts_test.yml"),
+    ):
+        assert promtool(*words) == ""
