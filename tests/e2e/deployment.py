@@ -19,9 +19,7 @@ def expanded(value, variables=None):
         return [expanded(item, variables) for item in value]
     if not isinstance(value, str):
         return value
-    return re.sub(
-        r"\$\{(\w+):-([^}]*)\}", lambda m: (variables or {}).get(m[1], m[2]), value
-    )
+    return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: (variables or {}).get(m[1], m[2]), value)
 
 
 def compose(name, **variables):

@@ -2,7 +2,6 @@
 
 Where a process may not make a namespace, or there is no nft, these are skipped, and that is said."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,11 +10,11 @@ import time
 import pytest
 from harness import eventually
 from lab import Lab, gives_way, wait_echo
+from namespaces import is_inside, run_inside, works
 from services import User
 
 pytestmark = pytest.mark.full
 
-INSIDE = "E2E_INSIDE_NAMESPACE"
 CHAIN = "add table inet cut; add chain inet cut in { type filter hook input priority 0 ; }"
 
 
@@ -25,8 +24,7 @@ def namespace_command():
         return None
     for unshare in (["unshare", "-n"], ["unshare", "-rn"]):
         trial = "ip link set lo up && nft add table inet trial"
-        done = subprocess.run([*unshare, "sh", "-c", trial], capture_output=True, timeout=20)
-        if done.returncode == 0:
+        if works(unshare, trial):
             return [*unshare, "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     return None
 
@@ -42,18 +40,6 @@ def drop(*matches):
 
 def mend():
     nft("delete table inet cut")
-
-
-def run_inside(name, kind, directory):
-    """Runs one function of this file inside, as a program of its own."""
-    prefix = namespace_command()
-    if prefix is None:
-        pytest.skip("skipped (no network namespace with nftables here)")
-    argv = [*prefix, sys.executable, "-B", __file__, name, kind, str(directory)]
-    done = subprocess.run(
-        argv, env={**os.environ, INSIDE: "1"}, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def start(lab, kind):
@@ -112,10 +98,13 @@ def server_unreachable(lab, kind):
 def test_dropped_packets(name, server_kind, tmp_path):
     if name == "cut_one_connection" and not gives_way(server_kind):
         pytest.skip("this frps keeps the client waiting for its 40 s of detection")
-    run_inside(name, server_kind, tmp_path)
+    prefix = namespace_command()
+    if prefix is None:
+        pytest.skip("skipped (no network namespace with nftables here)")
+    run_inside(prefix, __file__, name, server_kind, tmp_path)
 
 
-if __name__ == "__main__" and INSIDE in os.environ:
+if __name__ == "__main__" and is_inside():
     scene, kind, directory = sys.argv[1:]
     lab = Lab(directory)
     try:
