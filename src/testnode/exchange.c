@@ -312,6 +312,9 @@ static run_fn *const handlers[ROUTE_COUNT] = {
     [ROUTE_POC_START] = run_poc_start,
     [ROUTE_POC_STOP] = run_poc_stop,
     [ROUTE_POC_STATUS] = run_poc_status,
+    [ROUTE_WEIGHTS] = weights_run_status,
+    [ROUTE_WEIGHTS_DOWNLOAD] = weights_run_download,
+    [ROUTE_WEIGHTS_DELETE] = weights_run_delete,
 };
 
 void exchange_tick(struct conn *c)
@@ -463,7 +466,8 @@ void exchange_begin(struct conn *c, const struct http_head *head)
 static bool wants_body(enum node_route route)
 {
     return route == ROUTE_CHAT || route == ROUTE_COMPLETION || route == ROUTE_TOKENIZE ||
-           route == ROUTE_UP || route == ROUTE_UP_ASYNC;
+           route == ROUTE_UP || route == ROUTE_UP_ASYNC || route == ROUTE_WEIGHTS ||
+           route == ROUTE_WEIGHTS_DOWNLOAD || route == ROUTE_WEIGHTS_DELETE;
 }
 
 void exchange_take(struct conn *c, const char *data, size_t len)

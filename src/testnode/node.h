@@ -1,6 +1,7 @@
 /* The inside of the stand-in: shared by server.c (the state machine), port.c (listening), fleet.c
  * (the engines), conn.c (HTTP over one socket), exchange.c (what a request does), generation.c (a
- * completion) and proxy.c (passing one on to an engine). Nobody else includes this. */
+ * completion), weights_run.c (models on disk) and proxy.c (passing one on to an engine). Nobody
+ * else includes this. */
 #ifndef TESTNODE_NODE_H
 #define TESTNODE_NODE_H
 
@@ -13,6 +14,7 @@
 #include "testnode/answer.h"
 #include "testnode/engine.h"
 #include "testnode/testnode.h"
+#include "testnode/weights.h"
 
 enum {
     NODE_READ_BYTES = 64 * 1024,
@@ -53,6 +55,7 @@ struct testnode {
     struct testnode_options options;
     char *model_name; /* what options.model points to */
     struct model model;
+    struct weights weights;
     uv_timer_t load_timer;
     struct port ports[NODE_PORTS]; /* the inference one listens while an engine is alive */
     struct engine *engines;
@@ -193,6 +196,11 @@ void generation_run(struct conn *c);
 void generation_pump(struct conn *c);
 /* Proof of compute takes the engine: a completion is refused, or breaks off when it has begun. */
 void generation_preempt(struct conn *c);
+
+/* weights_run.c: what MLNode's endpoint for weights answers. */
+void weights_run_status(struct conn *c);
+void weights_run_download(struct conn *c);
+void weights_run_delete(struct conn *c);
 
 /* proxy.c: as MLNode's proxy does, chooses an engine as the head arrives, passes the body on piece
  * by piece, and the answer with its length dropped. An engine that cannot answer is a 502. */

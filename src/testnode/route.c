@@ -35,6 +35,9 @@ static const struct {
     {"POST", "/api/v1/inference/pow/init/generate", ON_MANAGEMENT, ROUTE_POC_START, false},
     {"POST", "/api/v1/inference/pow/stop", ON_MANAGEMENT, ROUTE_POC_STOP, false},
     {"GET", "/api/v1/inference/pow/status", ON_MANAGEMENT, ROUTE_POC_STATUS, false},
+    {"POST", "/api/v1/models/status", ON_MANAGEMENT, ROUTE_WEIGHTS, false},
+    {"POST", "/api/v1/models/download", ON_MANAGEMENT, ROUTE_WEIGHTS_DOWNLOAD, false},
+    {"DELETE", "/api/v1/models", ON_MANAGEMENT, ROUTE_WEIGHTS_DELETE, false},
     /* not MLNode's: bulk in both directions for tests */
     {"POST", "/mlgate-test/sink", ON_BOTH, ROUTE_SINK, false},
     {"GET", "/mlgate-test/source", ON_BOTH, ROUTE_SOURCE, false},

@@ -35,7 +35,10 @@ enum node_route {
     ROUTE_POC_START = 18,
     ROUTE_POC_STOP = 19,
     ROUTE_POC_STATUS = 20,
-    ROUTE_COUNT = 21,
+    ROUTE_WEIGHTS = 21,
+    ROUTE_WEIGHTS_DOWNLOAD = 22,
+    ROUTE_WEIGHTS_DELETE = 23,
+    ROUTE_COUNT = 24,
 };
 
 struct node_match {

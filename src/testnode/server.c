@@ -216,6 +216,7 @@ struct testnode *testnode_start(uv_loop_t *loop, const struct testnode_options *
 {
     struct testnode *node = new_node(loop, options, log);
 
+    node->weights.delay_ms = options->load_delay_ms;
     if (model_init(&node->model, options->model, options->load_delay_ms) != 0)
         snprintf(error, error_size, "the model's name is empty or too long");
     else if (options_ok(options, error, error_size) && open_all(node, error, error_size) == 0)

@@ -1,8 +1,8 @@
 /* A GPU-less stand-in for MLNode on the caller's loop: both ports, the state machine behind `up`,
  * `down` and `stop`, and completions that look like vLLM's. Proof of compute (version 2) is a
- * state, in which completions are refused; nothing is generated and nobody is called back. Besides
- * MLNode's own paths both ports serve POST /mlgate-test/sink ({"bytes":N,"sha256":"..."}) and GET
- * /mlgate-test/source?bytes=N.
+ * state, in which completions are refused; nothing is generated and nobody is called back. Weights
+ * are downloaded by word alone (testnode/weights.h). Besides MLNode's own paths both ports serve
+ * POST /mlgate-test/sink ({"bytes":N,"sha256":"..."}) and GET /mlgate-test/source?bytes=N.
  *
  * With engines, these listen on ports of their own while a model is up, and the inference port
  * passes requests on to them, as MLNode's does to its vLLM instances. The management port then

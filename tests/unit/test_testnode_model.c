@@ -1,6 +1,7 @@
 #include "base/err.h"
 #include "testnode/answer.h"
 #include "testnode/route.h"
+#include "testnode/weights.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -84,6 +85,40 @@ static void test_ends(void **state)
     assert_int_equal(model_up(&m, "a", false, 0), ERR_NOTNOW);
 }
 
+static void test_weights(void **state)
+{
+    struct weights w = {.delay_ms = 100};
+    char name[MODEL_NAME_MAX + 2];
+    uint64_t elapsed = 0;
+
+    assert_int_equal(weights_status(&w, "a", 1000, NULL), WEIGHTS_NOT_FOUND);
+    assert_int_equal(weights_download(&w, "a", 1000), 0);
+    assert_int_equal(weights_download(&w, "a", 1099), ERR_EXISTS);
+    assert_int_equal(weights_status(&w, "a", 1099, &elapsed), WEIGHTS_DOWNLOADING);
+    assert_int_equal(elapsed, 99);
+    assert_int_equal(weights_status(&w, "a", 1100, NULL), WEIGHTS_DOWNLOADED);
+    assert_int_equal(weights_download(&w, "a", 1100), 0);
+    assert_int_equal(weights_status(&w, "a", 1100, NULL), WEIGHTS_DOWNLOADED);
+    for (int i = 0; i < WEIGHTS_DOWNLOADS; i++)
+        assert_int_equal(weights_download(&w, (char[]){(char)('b' + i), 0}, 2000), 0);
+    assert_int_equal(weights_download(&w, "e", 2050), ERR_LIMIT);
+    assert_int_equal(weights_download(&w, "e", 2100), 0);
+    assert_int_equal(weights_delete(&w, "e", 2101), WEIGHTS_DOWNLOADING);
+    assert_int_equal(weights_status(&w, "e", 2101, NULL), WEIGHTS_NOT_FOUND);
+    assert_int_equal(weights_delete(&w, "b", 2101), WEIGHTS_DOWNLOADED);
+    assert_int_equal(weights_delete(&w, "b", 2101), WEIGHTS_NOT_FOUND);
+    assert_int_equal(weights_status(&w, "c", 2101, NULL), WEIGHTS_DOWNLOADED);
+    memset(name, 'x', sizeof(name));
+    name[MODEL_NAME_MAX + 1] = '\0';
+    assert_int_equal(weights_download(&w, name, 3000), ERR_SYNTAX);
+    assert_int_equal(weights_download(&w, "", 3000), ERR_SYNTAX);
+    for (int i = 0; i < 100; i++) { /* a place for each is not promised */
+        snprintf(name, sizeof(name), "m%d", i);
+        weights_download(&w, name, 4000 + (uint64_t)i * 1000);
+        assert_true(w.n <= WEIGHTS_MAX);
+    }
+}
+
 static struct http_slice slice(const char *text)
 {
     return (struct http_slice){text, strlen(text)};
@@ -121,6 +156,11 @@ static void test_routes(void **state)
         {NODE_MANAGEMENT, "POST", "/api/v1/inference/down", ROUTE_DOWN, 0, false},
         {NODE_MANAGEMENT, "POST", "/api/v1/stop", ROUTE_DOWN, 0, false},
         {NODE_MANAGEMENT, "GET", "/api/v1/stop", ROUTE_NONE, 405, false},
+        {NODE_MANAGEMENT, "POST", "/api/v1/models/status", ROUTE_WEIGHTS, 0, false},
+        {NODE_MANAGEMENT, "POST", "/api/v1/models/download", ROUTE_WEIGHTS_DOWNLOAD, 0, false},
+        {NODE_MANAGEMENT, "DELETE", "/api/v1/models", ROUTE_WEIGHTS_DELETE, 0, false},
+        {NODE_MANAGEMENT, "GET", "/api/v1/models", ROUTE_NONE, 405, false},
+        {NODE_INFERENCE, "POST", "/api/v1/models/status", ROUTE_NONE, 404, true},
         {NODE_INFERENCE, "POST", "/mlgate-test/sink", ROUTE_SINK, 0, false},
         {NODE_MANAGEMENT, "GET", "/mlgate-test/source?bytes=1", ROUTE_SOURCE, 0, false},
         {NODE_MANAGEMENT, "GET", "/mlgate-test/engines", ROUTE_ENGINES, 0, false},
@@ -506,19 +546,13 @@ static void test_blob(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life),
-        cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_query),
-        cmocka_unit_test(test_bad_asks),
-        cmocka_unit_test(test_asks),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_chat_stream),
-        cmocka_unit_test(test_completion_stream),
-        cmocka_unit_test(test_vendor),
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_pattern),
+        cmocka_unit_test(test_weights),     cmocka_unit_test(test_life),
+        cmocka_unit_test(test_ends),        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_query),       cmocka_unit_test(test_bad_asks),
+        cmocka_unit_test(test_asks),        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_chat_stream), cmocka_unit_test(test_completion_stream),
+        cmocka_unit_test(test_vendor),      cmocka_unit_test(test_full),
+        cmocka_unit_test(test_bodies),      cmocka_unit_test(test_pattern),
         cmocka_unit_test(test_blob),
     };
 
