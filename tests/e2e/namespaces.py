@@ -1,4 +1,4 @@
-"""Tests that play in namespaces of their own: each is a function of a test file, run as a program."""
+"""Tests that play in namespaces of their own: a function of a test file, run as a program."""
 
 import os
 import subprocess

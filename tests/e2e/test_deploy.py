@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -12,7 +13,7 @@ from lab import MLGATE, within
 yaml = pytest.importorskip("yaml", reason="skipped (no python3-yaml)")
 
 EXPOSURE_MAX = 20  # tenths; what systemd calls OK ends at 40
-HEALTH = ["/usr/local/bin/mlgate", "health", "--server", "127.0.0.1:9180"]
+HEALTH = ["/usr/local/bin/mlgate", "health", "--server", "127.0.0.1:9181"]
 # Words in capitals that belong to others, or to compose.yml alone.
 FOREIGN = {
     "CONTAINER_API_KEY",
@@ -113,6 +114,34 @@ def test_dockerfile():
     assert lines["USER"] == "64973:64973" and f"--chown={lines['USER']} /state" in text
     assert json.loads(lines["HEALTHCHECK"].split(" CMD ")[1]) == HEALTH
     assert lines["ENV"] == f"MLGATE_METRICS={HEALTH[-1]}"
+
+
+def health(*words):
+    done = subprocess.run(
+        [MLGATE, "health", "--server", *words], capture_output=True, text=True, timeout=within(20)
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_health_of_a_server(lab):
+    """Of one that hangs the kernel still accepts connections; no question is a failed login."""
+    port = str(lab.ports.take())
+    server = lab.flag_server("--metrics", port)
+    for words in ([port], [f"127.0.0.1:{port}"]):
+        assert health(*words) == (0, "live\n")
+    assert not server.process.find("login|refused|TLS failed")
+    server.process.signal(signal.SIGSTOP)
+    try:
+        status, said_ = health(port)
+    finally:
+        server.process.signal(signal.SIGCONT)
+    assert status == 1 and "no answer within" in said_
+    assert health(str(server.port))[0] == 1  # that port speaks frp
+    server.process.stop()
+    status, said_ = health(port)
+    assert status == 1 and "connect-refused" in said_
+    for word in ("x", "off", "0", ""):
+        assert health(word)[0] == 2
 
 
 # ---- systemd -------------------------------------------------------------------------------------
@@ -216,7 +245,8 @@ def test_kubernetes_server():
     (policy,) = (i["spec"] for i in documents("server.yaml") if i["kind"] == "NetworkPolicy")
     world = [rule["ports"] for rule in policy["ingress"] if "from" not in rule]
     assert world == [[{"port": 7000, "protocol": "TCP"}]]
-    spans = [(p["port"], p["endPort"]) for r in policy["ingress"] if "from" in r for p in r["ports"]]
+    (closed,) = (rule["ports"] for rule in policy["ingress"] if "from" in rule)
+    spans = [(span["port"], span["endPort"]) for span in closed]
     assert spans == [(10001, 19999), (20001, 29999)]
     headless = [i for i in documents("server.yaml") if i["kind"] == "Service"
                 and i["spec"].get("clusterIP") == "None"]  # fmt: skip

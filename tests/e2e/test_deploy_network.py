@@ -1,13 +1,13 @@
-"""The network node as deploy/ sets it up, in namespaces: the API node's containers reach a GPU node's
-ports, the world reaches the port for clients and nothing else. The servers' command lines are those of
-compose.yml and of the unit, word for word, with the user and the rights that they get there.
+"""The network node as deploy/ sets it up, in namespaces: the API node's containers reach a GPU
+node's ports, the world reaches the port for clients and nothing else. The servers' command lines are
+those of compose.yml and of the unit, word for word, with the user and the rights that they get there.
 
           api, versiond ── mlgate0 ── host ── world0 ── gpu (mlgate run), stranger
                  (frps)  ──┘
 
-With Compose the server is a container in the API node's network, and the host forwards one port to it,
-as Docker does. With systemd it is the host's own process. Where namespaces are denied this is skipped,
-and that is said."""
+With Compose the server is a container in the API node's network, and the host forwards one port to
+it, as Docker does. With systemd it is the host's own process. Where namespaces are denied this is
+skipped, and that is said."""
 
 import json
 import os
@@ -36,7 +36,7 @@ SUBNET = "172.30.77.0/24"  # of compose.yml
 HOST_INSIDE, FRPS, API, VERSIOND = (f"172.30.77.{n}" for n in (1, 2, 3, 4))
 HOST, GPU, STRANGER = "198.51.100.1", "198.51.100.10", "198.51.100.20"
 CLIENT_ID = "0042"
-INFERENCE, POC, FRP, METRICS = 10042, 20042, 7000, 9180
+INFERENCE, POC, FRP, METRICS = 10042, 20042, 7000, 9181
 PROGRAM = "/run/mlgate"  # where every user can reach it
 CONTAINER_USER, DYNAMIC_USER = 64973, 61184
 # What Docker does for `ports: 7000:7000`: that port goes to the container, and nothing else is
@@ -113,7 +113,7 @@ def give(path, user, text=None):
 
 
 def compose_server(lab):
-    """The server's container; the name of its namespace and its address in the API node's network."""
+    """The server's container; its address in the API node's network."""
     subprocess.run(["nft", FORWARDING], check=True, capture_output=True, timeout=10)
     service = compose("compose.yml")["services"]["frps"]
     give("/run/secrets/frp_token", CONTAINER_USER, TOKEN + "\n")

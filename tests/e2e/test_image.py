@@ -281,6 +281,23 @@ def test_what_the_images_say(store, test_image, main_image):
         assert not any("TOKEN" in line for line in config["Env"])
 
 
+def test_the_server_image(store):
+    """The binary and a place for its state, no shell and no root; it serves as it is."""
+    store.build("--build-arg", f"BUILD_IMAGE={store.base}", "-f", "Dockerfile.server",
+                "-t", "mlgate-server", ".")  # fmt: skip
+    config = store.config("localhost/mlgate-server")
+    assert config["Entrypoint"] == ["/usr/local/bin/mlgate"] and config["Cmd"][0] == "server"
+    assert config["User"] == "64973:64973" and not config.get("ExposedPorts")
+    tree = store.tree("localhost/mlgate-server")
+    files = [str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()]
+    assert files == ["usr/local/bin/mlgate"]
+    state = (tree / "var/lib/mlgate").stat()
+    assert (state.st_uid, state.st_mode & 0o777) == (64973, 0o700)
+    done = subprocess.run(["chroot", "--userspec=64973:64973", tree, *config["Entrypoint"], *config["Cmd"]],
+                          capture_output=True, text=True, timeout=within(20))  # fmt: skip
+    assert done.returncode == 2 and "SECRET_FRP_TOKEN" in done.stderr
+
+
 def test_the_main_image_starts_mlnode(lab, store, main_image, wire, server):
     running = Running(lab, store, wire, main_image, documented(server))
     running.process.wait_line("starting MLNode by /app/entrypoint.sh", within(20))
