@@ -230,8 +230,8 @@ static void shed_client(struct gateway *g, struct downstream *c, size_t held)
     }
 }
 
-/* Counts what it takes away, because the pool learns of it later: when the loop has let go of a
- * socket, or the mux of a stream. */
+/* Counts what it takes away, because the pool learns of it later: when the mux has let go of a
+ * stream. */
 void gateway_shed(struct gateway *g)
 {
     size_t excess = pool_excess(g->host->pool);
