@@ -6,11 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "cli/run_environment.h"
 #include "cli/verb.h"
+#include "config/frps.h"
+#include "config/problem.h"
 
 struct asked {
-    const char *config; /* -c */
+    const char *config;    /* -c */
+    const char *state_dir; /* the next two: with --server */
+    const char *bind;
+    bool server;
     bool json;
     bool watch;
 };
@@ -31,19 +37,55 @@ static void usage(FILE *out)
         out);
 }
 
+/* The flags count before the variables. What else the server's variables say is its own business,
+ * and so are their mistakes. NULL: a flag is wrong, which has been said. */
+static char *server_door(const struct asked *a)
+{
+    struct server_config cfg;
+    struct problems theirs;
+    struct problems ours;
+    char *path = NULL;
+
+    problems_init(&theirs);
+    problems_init(&ours);
+    server_config_defaults(&cfg);
+    server_config_env(&cfg, environ, &theirs);
+    if ((a->state_dir == NULL || server_config_set(&cfg, "state-dir", a->state_dir, &ours)) &&
+        (a->bind == NULL || server_config_set(&cfg, "bind", a->bind, &ours)))
+        path = status_server_door(a->bind != NULL && a->state_dir == NULL ? NULL : cfg.state_dir,
+                                  cfg.bind_port);
+    problems_print(&ours, stderr);
+    server_config_free(&cfg);
+    problems_free(&ours);
+    problems_free(&theirs);
+    return path;
+}
+
+/* false: it cannot be, which has been said. */
 static bool aim(const struct asked *a, struct status_target *t)
 {
+    char *path;
     int n;
 
-    t->who = a->config ? "`mlgate client -c`" : "`mlgate run`";
     t->directory[0] = '\0';
-    if (a->config != NULL) {
-        n = snprintf(t->path, sizeof(t->path), "%s.sock", a->config);
+    if (a->server) {
+        t->who = "`mlgate server`";
+        path = server_door(a);
+    } else if (a->config != NULL) {
+        t->who = "`mlgate client -c`";
+        path = mem_printf("%s.sock", a->config);
     } else {
-        run_environment_directory(t->directory);
-        n = snprintf(t->path, sizeof(t->path), "%s/status.sock", t->directory);
+        t->who = "`mlgate run`";
+        path = mem_printf("%s/status.sock", run_environment_directory(t->directory));
     }
-    return n > 0 && (size_t)n < sizeof(t->path);
+    if (path == NULL)
+        return false;
+    n = snprintf(t->path, sizeof(t->path), "%s", path);
+    mem_free(path);
+    if (n > 0 && (size_t)n < sizeof(t->path))
+        return true;
+    fputs("mlgate status: the path is too long\n", stderr);
+    return false;
 }
 
 static int run(const struct asked *a)
@@ -52,10 +94,8 @@ static int run(const struct asked *a)
     struct status_answer answer;
     bool colour = isatty(STDOUT_FILENO);
 
-    if (!aim(a, &target)) {
-        fputs("mlgate status: the path is too long\n", stderr);
+    if (!aim(a, &target))
         return 2;
-    }
     if (a->watch)
         return status_watch(&target, a->json) ? 0 : 1;
     status_ask(&target, &answer);
@@ -72,12 +112,15 @@ int cli_status(int argc, char **argv)
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                             {"watch", no_argument, NULL, 'w'},
                                             {"config", required_argument, NULL, 'c'},
+                                            {"server", no_argument, NULL, 's'},
+                                            {"state-dir", required_argument, NULL, 'd'},
+                                            {"bind", required_argument, NULL, 'b'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct asked a = {0};
     int opt;
 
-    while ((opt = getopt_long(argc, argv, "jwc:h", options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "jwc:sh", options, NULL)) != -1) {
         switch (opt) {
         case 'j':
             a.json = true;
@@ -88,14 +131,26 @@ int cli_status(int argc, char **argv)
         case 'c':
             a.config = optarg;
             break;
+        case 's':
+            a.server = true;
+            break;
+        case 'd':
+            a.state_dir = optarg;
+            break;
+        case 'b':
+            a.bind = optarg;
+            break;
         default:
             usage(opt == 'h' ? stdout : stderr);
             return opt == 'h' ? 0 : 2;
         }
     }
-    if (optind == argc)
+    if (optind < argc)
+        fprintf(stderr, "mlgate status: unexpected argument '%s'\n", argv[optind]);
+    else if (a.server ? a.config != NULL : a.state_dir != NULL || a.bind != NULL)
+        fputs("mlgate status: -c is for a client, --state-dir and --bind for --server\n", stderr);
+    else
         return run(&a);
-    fprintf(stderr, "mlgate status: unexpected argument '%s'\n", argv[optind]);
     usage(stderr);
     return 2;
 }

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 enum {
@@ -24,6 +25,10 @@ struct status_answer {
     json_t *document;           /* NULL: nobody answered, or nothing that can be used */
     char error[PATH_MAX + 512]; /* a sentence; "" when the document is whole */
 };
+
+/* Where the server of this state directory (NULL: it has none) and port answers: status.sock in the
+ * one, or a name without a file made of the other. The caller frees it. */
+char *status_server_door(const char *state_dir, uint16_t port);
 
 /* Asks, at most for a few seconds. Where the worker does not answer, PID 1's health record is all
  * there is: `document` and `error` are both set then. The caller drops the document. */

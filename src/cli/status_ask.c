@@ -11,6 +11,12 @@
 #include "observe/door.h"
 #include "observe/report.h"
 
+char *status_server_door(const char *state_dir, uint16_t port)
+{
+    return state_dir != NULL ? mem_printf("%s/status.sock", state_dir)
+                             : mem_printf("@mlgate-server-%u", port);
+}
+
 /* ---- asking ---------------------------------------------------------------------------------- */
 
 static ssize_t ask_once(const char *path, char **text)

@@ -29,7 +29,7 @@ json_t *document_moment(int64_t seconds)
     return json_string(text);
 }
 
-static json_t *address(const char *host, uint16_t port)
+json_t *document_address(const char *host, uint16_t port)
 {
     char text[ADDRESS_ROOM];
 
@@ -51,7 +51,7 @@ static json_t *port_json(const struct proxy_config *proxy, const struct client_p
                                         [CLIENT_PROXY_REFUSED] = "refused"};
     json_t *out = json_pack("{s:o, s:i, s:s, s:o}", "name", document_text(proxy->name), "remote",
                             (int)p->remote_port, "state", words[p->state], "to",
-                            address(proxy->local_ip, proxy->local_port));
+                            document_address(proxy->local_ip, proxy->local_port));
 
     if (p->error != NULL && p->error[0] != '\0')
         json_object_set_new(out, "error", document_text(p->error));
@@ -78,7 +78,7 @@ json_t *document_server(const struct document_server *s, uint64_t now_us)
     const struct client_status *c = s->status;
     json_t *out = json_pack(
         "{s:o, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "address",
-        address(c->host, c->port), "state", client_state_name(c->state), "since_s",
+        document_address(c->host, c->port), "state", client_state_name(c->state), "since_s",
         seconds(now_us, c->since_us), "sessions", (json_int_t)c->sessions, "ports", ports_json(s),
         "streams", (json_int_t)c->streams, "users", (json_int_t)c->users, "bytes_in",
         (json_int_t)c->bytes_in, "bytes_out", (json_int_t)c->bytes_out, "rate_in",

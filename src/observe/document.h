@@ -30,6 +30,8 @@ struct document_server {
 
 /* Any text as a string: what is not printable ASCII is escaped, and what is too long is cut. */
 json_t *document_text(const char *text);
+/* "host:port", with brackets around an IPv6 address. */
+json_t *document_address(const char *host, uint16_t port);
 /* "2026-11-29T21:05:54Z". */
 json_t *document_moment(int64_t seconds);
 

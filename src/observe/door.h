@@ -28,8 +28,9 @@ void door_close(struct door *door);
 int door_accept(int fd, uid_t owner);
 
 /* The asker's side: a connected descriptor that the caller closes, or a negative errno.
- * -ENOENT, -ECONNREFUSED: nobody there; -EACCES, -EPERM: not allowed, or the other one is not
- * trusted; -ETIMEDOUT: nobody took us in for `patience_ms`. */
+ * -ENOENT, -ECONNREFUSED: nobody there; -EACCES, -EPERM: not allowed, or the other one is
+ * neither root, nor of our user, nor the only one who can put files where the door is; -ETIMEDOUT:
+ * nobody took us in for `patience_ms`. */
 int door_knock(const char *path, int patience_ms);
 /* All that is said until the end, terminated, at most `max` bytes; the caller frees it. Its length,
  * or a negative errno: -EACCES for silence, which is how a door refuses, -ETIMEDOUT, -EMSGSIZE. */

@@ -5,6 +5,7 @@
 #include "base/human.h"
 #include "base/log.h"
 #include "observe/report_line.h"
+#include "observe/report_server.h"
 
 enum {
     PORTS_SAID = 16, /* of a list of ports; the document has them all */
@@ -18,14 +19,6 @@ static void add_since(struct report *r, const json_t *object, const char *key)
 
     if (has(object, key))
         line_add(r, " for %s", human_age(age, number(object, key)));
-}
-
-/* "1 session", "2 sessions" as one more item. */
-static void item_count(struct report *r, uint64_t n, const char *noun)
-{
-    char text[HUMAN_MAX];
-
-    line_item(r, "%s %s%s", human_count(text, n), noun, n == 1 ? "" : "s");
 }
 
 /* ---- title ----------------------------------------------------------------------------------- */
@@ -174,14 +167,14 @@ static void traffic(struct report *r, const json_t *o)
     char in[HUMAN_MAX];
     char out[HUMAN_MAX];
 
-    item_count(r, number(o, "streams"), "stream");
+    line_count(r, number(o, "streams"), "stream");
     line_item(r, "in %s/s", human_bytes(in, number(o, "rate_in")));
     line_item(r, "out %s/s", human_bytes(out, number(o, "rate_out")));
     line_end(r, LINE_PLAIN, "  now");
-    item_count(r, number(o, "users"), "user");
+    line_count(r, number(o, "users"), "user");
     line_item(r, "in %s", human_bytes(in, number(o, "bytes_in")));
     line_item(r, "out %s", human_bytes(out, number(o, "bytes_out")));
-    item_count(r, number(o, "sessions"), "session");
+    line_count(r, number(o, "sessions"), "session");
     line_end(r, LINE_PLAIN, "  total");
 }
 
@@ -298,7 +291,7 @@ static void gateway_section(struct report *r, const json_t *gateway)
         return;
     line_add(r, "%s", human_count(n, number(gateway, "requests")));
     line_item(r, "%s under way", human_count(n, number(gateway, "exchanges")));
-    item_count(r, number(gateway, "clients"), "connected client");
+    line_count(r, number(gateway, "clients"), "connected client");
     line_end(r, LINE_PLAIN, "requests");
     class_line(r, gateway, "inference", "  answers");
     class_line(r, gateway, "management", "  orders");
@@ -404,6 +397,7 @@ void report_write(FILE *out, const json_t *document, bool colour)
 
     title(&r, document);
     broken(&r, document);
+    report_server(&r, document);
     json_array_foreach(member(document, "servers"), i, server) server_section(&r, server);
     mlnode_section(&r, section(document, "mlnode"));
     model_section(&r, section(document, "model"));

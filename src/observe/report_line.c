@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/human.h"
 #include "base/log.h"
 
 /* ---- lines ----------------------------------------------------------------------------------- */
@@ -35,6 +36,13 @@ void line_item(struct report *r, const char *format, ...)
     va_start(list, format);
     add(r, format, list);
     va_end(list);
+}
+
+void line_count(struct report *r, uint64_t n, const char *noun)
+{
+    char text[HUMAN_MAX];
+
+    line_item(r, "%s %s%s", human_count(text, n), noun, n == 1 ? "" : "s");
 }
 
 /* How much of `text` goes into a line of `width`: up to a blank, or a whole word that is longer. */

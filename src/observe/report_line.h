@@ -28,6 +28,8 @@ enum line_kind { LINE_PLAIN = 0, LINE_TITLE = 1, LINE_BROKEN = 2 };
 void line_add(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same, with ", " before it when the line has words already. */
 void line_item(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "1 session", "2 sessions" as one more item. */
+void line_count(struct report *r, uint64_t n, const char *noun);
 /* Nothing is written when there are no words. */
 void line_end(struct report *r, enum line_kind kind, const char *label);
 

@@ -168,6 +168,7 @@ static void session_close_proxy(void *ctx, const char *name)
 static void refused_login(struct peer *p, enum reason why, const char *text)
 {
     log_end(p, why, text);
+    server_note_refusal(p->server, p->address, why, text);
     p->refused = why;
     p->since_us = net_now_us();
 }

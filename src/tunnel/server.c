@@ -1,7 +1,6 @@
 #include "tunnel/server.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,42 +230,6 @@ void server_stop(struct server *s)
         both.of[i] += s->openings_ended.of[i];
     reason_counts_text(&both, clients, sizeof(clients));
     log_info(s->log, "stopped; users: %s; connections: %s", users, clients);
-}
-
-void server_status(const struct server *s, struct server_status *out)
-{
-    *out = (struct server_status){
-        .clients = s->n_peers,
-        .logins = s->logins,
-        .openings = s->n_openings,
-        .proxies = s->names.count,
-        .users = s->n_visits,
-        .all_users = s->users,
-        .bytes_in = s->bytes_in,
-        .bytes_out = s->bytes_out,
-        .sessions_ended = s->sessions_ended,
-        .openings_ended = s->openings_ended,
-        .users_ended = s->users_ended,
-    };
-}
-
-bool server_proxy_from(const struct server *s, unsigned port, struct server_proxy *out)
-{
-    const struct proxy *x = NULL;
-
-    for (; port < ALL_PORTS && x == NULL; port++)
-        x = s->ports[port];
-    if (x == NULL)
-        return false;
-    *out = (struct server_proxy){
-        .name = x->name,
-        .port = x->port,
-        .users = x->users,
-        .bytes_in = x->bytes_in,
-        .bytes_out = x->bytes_out,
-        .round_trip_us = x->peer != NULL ? mux_round_trip_us(carrier_mux(x->peer->carrier)) : 0,
-    };
-    return true;
 }
 
 void server_free(struct server *s)

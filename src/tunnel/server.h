@@ -38,6 +38,30 @@ struct server_proxy {
     uint64_t round_trip_us; /* of its client's mux; 0: not measured, or the client is away */
 };
 
+/* A client that is logged in. Strings are printable and valid during the call that tells. */
+struct server_client {
+    const char *hostname; /* its own word */
+    const char *address;  /* with the port */
+    const char *run_id;   /* a proof of who it is: not to be shown whole */
+    bool mlgate;          /* else a stock frpc */
+    uint64_t since_us;    /* its connection, monotonic */
+    uint64_t round_trip_us;
+};
+
+/* A login that was refused. */
+struct server_refusal {
+    uint64_t at_us;
+    enum reason why;
+    char address[64]; /* with the port */
+    char text[200];   /* one sentence, printable; cut where it is longer */
+};
+
+/* Who is told of clients and their proxies: each client, and behind it its proxies. */
+struct server_listener {
+    void (*client)(void *ctx, const struct server_client *c);
+    void (*proxy)(void *ctx, const struct server_proxy *p);
+};
+
 /* Reads certificates, listens. `cfg` must outlive it. NULL with one sentence in `error`. */
 struct server *server_new(struct net *n, const struct server_config *cfg, char *error, size_t size);
 /* The real port, for bind_port 0. */
@@ -47,6 +71,10 @@ void server_stop(struct server *s);
 void server_status(const struct server *s, struct server_status *out);
 /* The registered proxy on the lowest port from `port` on; false when there is none. */
 bool server_proxy_from(const struct server *s, unsigned port, struct server_proxy *out);
+/* All clients, the oldest login first, with their proxies. */
+void server_tell_clients(const struct server *s, const struct server_listener *l, void *ctx);
+/* The i-th of the last refused logins, the latest first; NULL beyond the last. */
+const struct server_refusal *server_refusal_at(const struct server *s, size_t i);
 void server_free(struct server *s);
 
 #endif

@@ -1,5 +1,6 @@
 /* The server's objects, shared by its files: server.c (the port for clients), peer.c (one physical
- * connection), proxy.c (ports and who holds them), visit.c (users), guard.c (strangers). */
+ * connection), proxy.c (ports and who holds them), visit.c (users), server_tell.c (who is
+ * here), guard.c (strangers). */
 #ifndef TUNNEL_SERVER_INTERNAL_H
 #define TUNNEL_SERVER_INTERNAL_H
 
@@ -12,6 +13,10 @@
 #include "tunnel/relay.h"
 #include "tunnel/server.h"
 #include "tunnel/server_session.h"
+
+enum {
+    REFUSED_LOGINS_KEPT = 16, /* one screen of a status page; the log has the others */
+};
 
 struct server {
     struct net *net;
@@ -31,6 +36,8 @@ struct server {
     struct list orphans;  /* struct proxy whose client is logging in anew */
     struct list claims;   /* struct claim */
     struct list visits;   /* struct visit: every user */
+    struct server_refusal refused_logins[REFUSED_LOGINS_KEPT];
+    uint64_t n_refused_logins; /* ever */
     uint64_t n_openings;
     uint64_t n_peers;
     uint64_t n_visits;
@@ -98,6 +105,10 @@ struct claim {
     bool use_encryption;
     uint64_t since_us; /* when `asked` was asked */
 };
+
+/* server_tell.c */
+void server_note_refusal(struct server *s, const char *address, enum reason why, const char *text);
+void server_proxy_tell(const struct proxy *x, struct server_proxy *out);
 
 /* peer.c */
 void peer_accept(struct listener *l, void *server);

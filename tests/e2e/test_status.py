@@ -463,6 +463,108 @@ def test_a_door_that_cannot_be_made_is_one_warning(lab, server):
     assert (directory / "status.sock").read_text(encoding="utf-8") == "somebody's"
 
 
+# ---- the network node ----------------------------------------------------------------------------
+
+
+def wait_server(predicate, what, *flags):
+    return wait_document(None, predicate, what, flags=("--server", *flags))
+
+
+def test_a_server(lab, tmp_path):
+    """Who is logged in, and who was not let in, with its sentence."""
+    state = tmp_path / "state"
+    server = lab.flag_server("--state-dir", str(state))
+    flags = ("--state-dir", str(state))
+    found = wait_server(lambda d: True, "a server", *flags)
+    assert (found["role"], found["clients"], found["refused_logins"]) == ("server", [], [])
+    assert found["bind"] == f"127.0.0.1:{server.port}"
+    status, out, _ = run_status(None, "--server", *flags)
+    assert status == 0 and "\n!         no client is logged in\n" in out
+
+    c = Container(lab, server).start("run").wait_ready()
+    c.stream(tokens=3, rate=1000, port=c.port_1).rest()
+    found = wait_server(lambda d: d["bytes_out"] > 0, "bytes", *flags)
+    (client,) = found["clients"]
+    assert client["program"] == "mlgate" and len(client["run_id"]) == 4
+    assert client["address"].startswith("127.0.0.1:")
+    assert [p["remote"] for p in client["ports"]] == [c.port_1, c.port_2]
+    assert all(c.client_id in p["name"] for p in client["ports"])
+    assert client["ports"][0]["bytes_out"] > 0 and found["all_users"] == 1
+
+    stranger = Container(lab, server, SECRET_FRP_TOKEN="not-the-token").start("run")
+    found = wait_server(lambda d: d["refused_logins"], "a refused login", *flags)
+    refused = found["refused_logins"][0]
+    assert refused["reason"] == "auth-failed" and "token" in refused["text"]
+    assert refused["from"].startswith("127.0.0.1:")
+    assert "not-the-token" not in json.dumps(found) and TOKEN not in json.dumps(found)
+    status, out, _ = run_status(None, "--server", *flags)
+    assert status == 0 and all(len(line) <= 80 for line in out.split("\n")), out
+    assert re.search(r"^refused   \d+ s ago from 127.0.0.1:\d+: ", out, re.M)
+    assert re.search(rf"^  ports   {c.port_1} \S+: 0 now, in ", out, re.M)
+    assert stranger.process.running()
+
+    assert server.process.stop() == 0
+    assert not (state / "status.sock").exists()
+    status, _, err = run_status(None, "--server", *flags)
+    assert status == 1 and "`mlgate server` is not running here" in err
+
+
+def test_a_server_without_a_state_directory(lab):
+    """It is found by its port, and by the variables that it has itself."""
+    server = lab.flag_server()
+    found = wait_server(lambda d: True, "a server", "--bind", f":{server.port}")
+    assert found["bind"] == f"127.0.0.1:{server.port}"
+    done = subprocess.run(
+        [MLGATE, "status", "--server", "--json"],
+        env={"MLGATE_BIND": f"127.0.0.1:{server.port}"},
+        capture_output=True,
+        timeout=within(15),
+    )
+    assert json.loads(done.stdout)["bind"] == found["bind"]
+    second = lab.flag_server()  # another port is another server
+    found = wait_server(lambda d: True, "a server", "--bind", f"127.0.0.1:{second.port}")
+    assert found["bind"] == f"127.0.0.1:{second.port}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="skipped (not root)")
+def test_a_server_of_another_user(lab, tmp_path_factory):
+    """As systemd runs it: root asks the user who alone can put files into the state directory; what
+    anybody may have put elsewhere is not believed."""
+    place = tmp_path_factory.mktemp("server")
+    for folder in (place, *place.parents[:2]):
+        folder.chmod(0o755)
+    state = place / "state"
+    state.mkdir(mode=0o700)
+    os.chown(state, 65534, 65534)
+    lab.wrap = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    server = lab.flag_server("--state-dir", str(state))
+    flags = ("--server", "--state-dir", str(state))
+    found = wait_document(None, lambda d: True, "a server", flags=flags)
+    assert found["bind"] == f"127.0.0.1:{server.port}"
+    assert as_nobody(None, *flags)[0] == 0
+    state.chmod(0o777)
+    status, _, err = run_status(None, *flags)
+    assert status == 1 and "ask as one of them" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--server", "-c", "x"),
+        ("--state-dir", "x"),
+        ("--bind", ":7000"),
+    ],
+)
+def test_flags_that_do_not_go_together(words):
+    status, out, err = run_status("/nowhere", *words)
+    assert (status, out) == (2, "") and "for --server" in err
+
+
+def test_a_wrong_port(lab):
+    status, out, err = run_status(None, "--server", "--bind", "nonsense")
+    assert (status, out) == (2, "") and "bind" in err
+
+
 @pytest.mark.parametrize("words", [("--nonsense",), ("word",), ("-c",)])
 def test_usage(words):
     status, out, err = run_status("/nowhere", *words)
