@@ -103,12 +103,8 @@ static void broken_mlnode(struct report *r, const json_t *d)
         line_add(r, "MLNode accepts connections and does not answer");
     else if (string_is(d, "mlnode.manner", "absent"))
         line_add(r, "MLNode's management does not listen");
-    if (has(container, "mlnode") && !string_is(container, "mlnode.state", "running") &&
-        string_is(container, "phase", "serving")) {
-        char text[STRING_ROOM];
-
-        line_item(r, "its process is %s", string(container, "mlnode.state", text));
-    }
+    if (string_is(container, "mlnode.state", "paused") && string_is(container, "phase", "serving"))
+        line_item(r, "MLNode has ended and starts again after a pause");
     line_end(r, LINE_BROKEN, "!");
 }
 

@@ -106,7 +106,8 @@ static const char broken_said[] =
     "          auth-failed: token in login doesn't match\n"
     "!         b.example.org:7000: not registered, registering for 3 s\n"
     "!         b.example.org:7000: port 10042 is refused: port already used\n"
-    "!         MLNode's management does not listen, its process is paused\n"
+    "!         MLNode's management does not listen, MLNode has ended and starts again\n"
+    "          after a pause\n"
     "!         model a/b: retrying: the hub says 401\n"
     "!         reachable from outside where the platform publishes them: ports 22,\n"
     "          8888 and 3 more\n";
