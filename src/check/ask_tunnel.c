@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "net/dial.h"
+#include "net/lookup.h"
 #include "net/sockaddr.h"
 #include "tunnel/carrier.h"
 #include "tunnel/client_session.h"
@@ -28,7 +29,7 @@ struct ask_tunnel {
     struct tunnel_facts *facts;
     void (*done)(void *ctx);
     void *ctx;
-    uv_getaddrinfo_t *lookup; /* NULL for literals, and when it is over */
+    struct lookup *lookup; /* NULL when none is under way */
     struct dial *dial;
     struct carrier *carrier;
     struct client_session *session;
@@ -180,29 +181,22 @@ static void note_addresses(struct tunnel_facts *f, const struct addrinfo *list)
     }
 }
 
-/* Its owner may have left meanwhile: then only the memory is left. */
-static void looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+static void looked_up(void *ctx, int status, const struct addrinfo *found)
 {
-    struct ask_tunnel *a = req->data;
+    struct ask_tunnel *a = ctx;
 
-    mem_free(req);
-    if (a != NULL) {
-        a->lookup = NULL;
-        note_addresses(a->facts, list);
-        if (status == 0)
-            dial_server(a);
-        else
-            finish(a, REASON_RESOLVE_FAILED, uv_strerror(status));
-    }
-    uv_freeaddrinfo(list);
+    a->lookup = NULL;
+    note_addresses(a->facts, found);
+    if (status == 0)
+        dial_server(a);
+    else
+        finish(a, REASON_RESOLVE_FAILED, uv_strerror(status));
 }
 
 static void look_up(uv_timer_t *timer)
 {
     struct ask_tunnel *a = timer->data;
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct sockaddr_storage literal;
-    int rc;
 
     if (sockaddr_from_text(&literal, a->server->host, a->server->port)) {
         snprintf(a->facts->addresses, sizeof(a->facts->addresses), "%s is an address",
@@ -210,14 +204,9 @@ static void look_up(uv_timer_t *timer)
         dial_server(a);
         return;
     }
-    a->lookup = mem_zalloc(sizeof(*a->lookup));
-    a->lookup->data = a;
-    rc = uv_getaddrinfo(net_loop(a->net), a->lookup, looked_up, a->server->host, NULL, &hints);
-    if (rc == 0)
-        return;
-    mem_free(a->lookup);
-    a->lookup = NULL;
-    finish(a, REASON_RESOLVE_FAILED, uv_strerror(rc));
+    a->lookup = lookup_start(a->net, a->server->host, looked_up, a);
+    if (a->lookup == NULL)
+        finish(a, REASON_RESOLVE_FAILED, "the resolver cannot be asked");
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -283,8 +272,7 @@ void ask_tunnel_free(struct ask_tunnel *a)
     if (a == NULL)
         return;
     net_task_cancel(&a->task);
-    if (a->lookup != NULL)
-        a->lookup->data = NULL;
+    lookup_cancel(a->lookup);
     dial_cancel(a->dial);
     drop_connection(a);
     uv_close((uv_handle_t *)&a->timer, closed);

@@ -1,5 +1,7 @@
 #include "check/asking.h"
 
+#include "net/lookup.h"
+
 enum {
     REDRAW_MS = 250,
     LAST_WORDS_MS = 300, /* what was said on a connection leaves, its end is answered */
@@ -23,6 +25,7 @@ static void draw(uv_timer_t *timer)
 void asking_open(struct asking *a, FILE *terminal)
 {
     *a = (struct asking){.terminal = terminal};
+    lookup_allow(CHECK_NAMES_MAX);
     uv_loop_init(&a->loop);
     a->net = net_new(&a->loop, NULL, 0);
     uv_timer_init(&a->loop, &a->deadline);

@@ -182,16 +182,15 @@ static size_t inner_ports(const struct env_config *env, struct port_range inner[
     return n;
 }
 
-static void check_exposure(const struct container_check *c, struct findings *list)
+static void check_exposure(const struct env_config *env, const struct published *published,
+                           struct findings *list)
 {
     struct port_range inner[INNER_MAX];
-    size_t n_inner = inner_ports(c->env, inner);
-    struct published published;
+    size_t n_inner = inner_ports(env, inner);
     struct audit audit;
     bool readable = audit_read(&audit, "/proc", NULL, 0) == 0;
 
-    published_find(&published, c->environ_list);
-    judge_published(list, &published, inner, n_inner, readable ? &audit : NULL);
+    judge_published(list, published, inner, n_inner, readable ? &audit : NULL);
     judge_listening(list, readable ? &audit : NULL);
 }
 
@@ -259,10 +258,12 @@ bool check_container(const struct container_check *c, struct findings *list)
     struct questions *q = mem_zalloc(sizeof(*q));
     struct instance_facts instance = {0};
     struct host_facts host = {0};
+    struct published published;
     char warnings[WARNINGS_MAX] = "";
     bool off = c->env != NULL && c->env->sandbox != 0;
     bool clean = true;
 
+    published_find(&published, c->environ_list); /* before anything sets a variable of its own */
     if (!off)
         look_sandbox(warnings, sizeof(warnings)); /* while there is one thread */
     look_host("/dev", "/proc", &host);
@@ -279,7 +280,7 @@ bool check_container(const struct container_check *c, struct findings *list)
     judge_open_files(list, host.open_files, CHECK_CLIENT_FILES);
     if (c->env != NULL)
         judge_client_id(list, c->env->client_id, c->env->client_id_number);
-    check_exposure(c, list);
+    check_exposure(c->env, &published, list);
     check_bind_guard(list);
     judge_sandbox(list, warnings, off);
     if (clean)

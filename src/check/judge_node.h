@@ -14,7 +14,7 @@
 #include "net/certificate.h"
 
 enum {
-    CHECK_TOKEN_WEAK_BITS = 64, /* whoever reads a login can try tokens against it offline */
+    CHECK_TOKEN_WEAK_BITS = 80, /* whoever reads a login can try tokens against it offline */
     CHECK_NODE_TEXT = 400,
 };
 

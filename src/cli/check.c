@@ -1,5 +1,7 @@
 /* `mlgate check`: what is wrong here, all of it at once. */
+#include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,13 +83,6 @@ static void report(const struct options *o, const struct findings *list, const c
 
 /* ---- the container --------------------------------------------------------------------------- */
 
-static const char *directory(void)
-{
-    const char *given = env_get(environ, "FRP_CONFIG_DIR");
-
-    return given != NULL && *given != '\0' ? given : "/etc/frp";
-}
-
 static bool has(const char *name)
 {
     const char *value = env_get(environ, name);
@@ -97,9 +92,9 @@ static bool has(const char *name)
 
 /* A running `mlgate run` has overwritten the token in its environment, and wrote it into frpc.ini
  * before, which root may read. */
-static bool borrow_token(void)
+static bool borrow_token(const char *directory)
 {
-    char *path = mem_printf("%s/frpc.ini", directory());
+    char *path = mem_printf("%s/frpc.ini", directory);
     struct client_config cfg;
     struct problems unsaid;
     bool borrowed = false;
@@ -117,25 +112,39 @@ static bool borrow_token(void)
     return borrowed;
 }
 
+static char *longer(char *said, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static char *longer(char *said, const char *format, ...)
+{
+    char more[PATH_MAX + 64];
+    char *both;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(more, sizeof(more), format, args);
+    va_end(args);
+    both = mem_printf("%s; %s", said, more);
+    mem_free(said);
+    return both;
+}
+
+/* What this session lacks of the variables that PID 1 has, and says so. */
 static char *complete_environment(void)
 {
-    size_t borrowed = getpid() != 1 ? run_environment_borrow("/proc/1/environ") : 0;
-    bool token = !has("SECRET_FRP_TOKEN") && !has("SECRET_FRP_TOKEN_FILE") && borrow_token();
+    static const char *const published[] = {"VAST_TCP_PORT_*", "RUNPOD_TCP_PORT_*", NULL};
+    static const char environment[] = "/proc/1/environ";
+    char directory[PATH_MAX];
+    size_t borrowed = getpid() != 1 ? run_environment_borrow(environment) : 0;
     char *said = mem_strdup("all variables can be used");
 
-    if (borrowed > 0) {
-        char *longer =
-            mem_printf("%s; %zu that were missing here came from /proc/1/environ", said, borrowed);
-
-        mem_free(said);
-        said = longer;
-    }
-    if (token) {
-        char *longer = mem_printf("%s; the token came from %s/frpc.ini", said, directory());
-
-        mem_free(said);
-        said = longer;
-    }
+    run_environment_borrow_only(environment, published);
+    run_environment_directory(directory);
+    if (!has("FRP_CONFIG_DIR"))
+        setenv("FRP_CONFIG_DIR", directory, 1);
+    if (borrowed > 0)
+        said = longer(said, "%zu that were missing here came from %s", borrowed, environment);
+    if (!has("SECRET_FRP_TOKEN") && !has("SECRET_FRP_TOKEN_FILE") && borrow_token(directory))
+        said = longer(said, "the token came from %s/frpc.ini", directory);
     return said;
 }
 

@@ -76,9 +76,14 @@ static char *next_line(char **at, const char *end, char **value)
 
 static bool listed(const char *name, const char *const *names)
 {
-    while (*names != NULL && strcmp(*names, name) != 0)
-        names++;
-    return *names != NULL;
+    for (; *names != NULL; names++) {
+        size_t len = strlen(*names);
+
+        if (strcmp(*names, name) == 0 ||
+            (len > 0 && (*names)[len - 1] == '*' && strncmp(*names, name, len - 1) == 0))
+            return true;
+    }
+    return false;
 }
 
 /* `only`: those names; NULL: all. Whether there was a token is asked before, so that both variables

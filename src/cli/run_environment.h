@@ -16,7 +16,8 @@ enum {
  * given when either of its two variables is. Returns how many were added; 0 also when the file
  * cannot be read, which leaves the missing ones to be reported as missing. */
 size_t run_environment_borrow(const char *path);
-/* The same for these variables (the list ends with NULL) and no other, whatever is missing. */
+/* The same for these variables (the list ends with NULL) and no other, whatever is missing. A name
+ * that ends with '*' stands for all that begin so. */
 size_t run_environment_borrow_only(const char *path, const char *const *names);
 /* The first of `beginnings` (ends with NULL) with which a line "NAME=value" of that environment
  * begins; NULL: none, or it cannot be read. */

@@ -308,11 +308,12 @@ static void test_token(void **state)
         {"", VERDICT_FAIL},
         {"secret", VERDICT_WARN},
         {"1234567890123456789", VERDICT_WARN},
-        {"12345678901234567890", VERDICT_OK},
+        {"1234567890123456789012345", VERDICT_OK},
         {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", VERDICT_WARN},
         {"abababababababababababababababababababab", VERDICT_WARN},
-        {"3f9c1d2e8b7a6054", VERDICT_OK},
-        {"gX7-kQ2_pL9!", VERDICT_OK},
+        {"3f9c1d2e8b7a6054", VERDICT_WARN},
+        {"3f9c1d2e8b7a60543f9c", VERDICT_OK},
+        {"gX7-kQ2_pL9!4w", VERDICT_OK},
         {"gX7-kQ2_p", VERDICT_WARN},
     };
     struct findings list = {0};
