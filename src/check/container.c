@@ -188,10 +188,11 @@ static void check_exposure(const struct env_config *env, const struct published 
     struct port_range inner[INNER_MAX];
     size_t n_inner = inner_ports(env, inner);
     struct audit audit;
+    char ports[LOOK_LISTENERS_MAX];
     bool readable = audit_read(&audit, "/proc", NULL, 0) == 0;
 
     judge_published(list, published, inner, n_inner, readable ? &audit : NULL);
-    judge_listening(list, readable ? &audit : NULL);
+    judge_listening(list, readable ? look_listeners("/proc", &audit, ports) : NULL);
 }
 
 static void check_bind_guard(struct findings *list)

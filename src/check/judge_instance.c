@@ -33,7 +33,8 @@ static void answered(struct findings *list, const struct health *h)
     } else {
         finding_add(list, CHECK_INSTANCE, NULL, VERDICT_WARN,
                     "`mlgate run` is here and not ready: %s", health_text(h));
-        finding_remedy(list, "MLNode needs a minute to start; mlnode.management says more");
+        finding_remedy(list, "MLNode needs a minute to start, and after a crash of its engine; "
+                             "mlnode.management says more");
     }
 }
 

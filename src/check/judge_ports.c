@@ -110,20 +110,18 @@ void judge_published(struct findings *list, const struct published *p,
                                  : "no variable of the platform tells of published ports");
 }
 
-void judge_listening(struct findings *list, const struct audit *audit)
+void judge_listening(struct findings *list, const char *ports)
 {
-    char ports[AUDIT_LINE_MAX];
-
-    if (audit == NULL) {
+    if (ports == NULL) {
         finding_add(list, CHECK_PORTS_LISTENING, NULL, VERDICT_SKIP,
                     "/proc/net/tcp cannot be read here");
-    } else if (audit->count == 0) {
+    } else if (ports[0] == '\0') {
         finding_add(list, CHECK_PORTS_LISTENING, NULL, VERDICT_OK,
                     "all TCP listeners are on loopback");
     } else {
         finding_add(list, CHECK_PORTS_LISTENING, NULL, VERDICT_WARN,
                     "not on loopback: %s; where the platform publishes them, strangers reach them",
-                    audit_ports(audit, ports));
+                    ports);
         finding_remedy(list, "have the programs listen on 127.0.0.1, or end those that you did not "
                              "start; of what you need (SSH), have the platform publish nothing "
                              "else");

@@ -43,7 +43,8 @@ void judge_client_id(struct findings *list, const char *client_id, unsigned numb
  * known. */
 void judge_published(struct findings *list, const struct published *p,
                      const struct port_range *inner, size_t n_inner, const struct audit *audit);
-void judge_listening(struct findings *list, const struct audit *audit);
+/* `ports`: what listens for strangers, as text; "": nothing; NULL: not known. */
+void judge_listening(struct findings *list, const char *ports);
 void judge_gateway_listen(struct findings *list, const struct holder_facts *f, bool instance);
 
 #endif

@@ -1,6 +1,7 @@
 #include "check/look_ports.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -58,4 +59,45 @@ void look_holder(const char *proc, const char *host, uint16_t port, struct holde
     f->pid = (int)sockets_owner(proc, s.found.inode, name);
     f->ours = strncmp(name, "mlgate", strlen("mlgate")) == 0;
     log_safe(f->name, sizeof(f->name), name, strlen(name));
+}
+
+/* ---- who listens for strangers --------------------------------------------------------------- */
+
+enum { NAMED_MAX = 16 }; /* each name costs a walk through /proc */
+
+struct naming {
+    const struct audit *audit;
+    uint64_t inodes[NAMED_MAX]; /* of audit->ports; 0: not found */
+};
+
+static void note_inode(void *ctx, const struct listening *l)
+{
+    struct naming *n = ctx;
+
+    for (size_t i = 0; i < n->audit->count && i < NAMED_MAX; i++)
+        if (n->audit->ports[i] == l->port && !sockets_is_loopback(l))
+            n->inodes[i] = l->inode;
+}
+
+char *look_listeners(const char *proc, const struct audit *audit, char out[LOOK_LISTENERS_MAX])
+{
+    struct naming n = {.audit = audit};
+    size_t said = audit->count < NAMED_MAX ? audit->count : NAMED_MAX;
+    size_t unsaid = audit->count - said + audit->unsaid;
+    size_t len = 0;
+
+    out[0] = '\0';
+    if (sockets_read(proc, note_inode, &n) != 0)
+        return out;
+    for (size_t i = 0; i < said; i++) {
+        char name[SOCKETS_NAME_MAX];
+        bool known = n.inodes[i] != 0 && sockets_owner(proc, n.inodes[i], name) > 0;
+
+        len += (size_t)snprintf(out + len, LOOK_LISTENERS_MAX - len, "%s%u%s%s%s", i ? ", " : "",
+                                audit->ports[i], known ? " (" : "", known ? name : "",
+                                known ? ")" : "");
+    }
+    if (unsaid > 0)
+        snprintf(out + len, LOOK_LISTENERS_MAX - len, " and %zu more", unsaid);
+    return out;
 }

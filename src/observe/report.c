@@ -4,22 +4,11 @@
 
 #include "base/human.h"
 #include "base/log.h"
+#include "observe/report_broken.h"
 #include "observe/report_line.h"
 #include "observe/report_server.h"
 
-enum {
-    PORTS_SAID = 16, /* of a list of ports; the document has them all */
-    LISTED = 5,      /* refusals and restarts: the latest tell what goes on */
-};
-
-/* "for 3 m 12 s" of key, nothing where it is not known. */
-static void add_since(struct report *r, const json_t *object, const char *key)
-{
-    char age[HUMAN_MAX];
-
-    if (has(object, key))
-        line_add(r, " for %s", human_age(age, number(object, key)));
-}
+enum { LISTED = 5 }; /* refusals and restarts: the latest tell what goes on */
 
 /* ---- title ----------------------------------------------------------------------------------- */
 
@@ -39,121 +28,6 @@ static void title(struct report *r, const json_t *d)
     if (has(container ? container : d, "uptime_s"))
         line_item(r, "up %s", human_age(age, number(container ? container : d, "uptime_s")));
     line_end(r, LINE_TITLE, "");
-}
-
-/* ---- what is broken -------------------------------------------------------------------------- */
-
-static void broken_ports(struct report *r, const json_t *server)
-{
-    const json_t *ports = member(server, "ports");
-    char text[STRING_ROOM];
-    size_t i;
-    json_t *p;
-
-    json_array_foreach(ports, i, p)
-    {
-        if (!string_is(p, "state", "refused"))
-            continue;
-        line_add(r, "%s: port %u is refused", string(server, "address", text),
-                 (unsigned)number(p, "remote"));
-        if (has(p, "error"))
-            line_add(r, ": %s", string(p, "error", text));
-        line_end(r, LINE_BROKEN, "!");
-    }
-}
-
-/* What went wrong last, without the address that the line begins with anyway. */
-static void add_last_end(struct report *r, const json_t *server, const char *before)
-{
-    char text[STRING_ROOM];
-    char address[STRING_ROOM];
-    size_t len = strlen(string(server, "address", address));
-
-    string(server, says(server, "last_end.text") ? "last_end.text" : "last_end.reason", text);
-    if (len > 0 && strncmp(text, address, len) == 0 && strncmp(text + len, ": ", 2) == 0)
-        line_add(r, "%s%s", before, text + len + 2);
-    else
-        line_add(r, "%s%s", before, text);
-}
-
-static void broken_server(struct report *r, const json_t *server)
-{
-    char text[STRING_ROOM];
-    char age[HUMAN_MAX];
-
-    if (!string_is(server, "state", "registered")) {
-        if (says(server, "address"))
-            line_add(r, "%s: ", string(server, "address", text));
-        line_add(r, "not registered, %s", string(server, "state", text));
-        add_since(r, server, "since_s");
-        if (has(server, "next_try_s"))
-            line_item(r, "next try in %s", human_age(age, number(server, "next_try_s")));
-        if (has(server, "last_end"))
-            add_last_end(r, server, "; ");
-        line_end(r, LINE_BROKEN, "!");
-    }
-    broken_ports(r, server);
-}
-
-static void broken_mlnode(struct report *r, const json_t *d)
-{
-    const json_t *container = section(d, "container");
-
-    if (string_is(d, "mlnode.manner", "silent"))
-        line_add(r, "MLNode accepts connections and does not answer");
-    else if (string_is(d, "mlnode.manner", "absent"))
-        line_add(r, "MLNode's management does not listen");
-    if (string_is(container, "mlnode.state", "paused") && string_is(container, "phase", "serving"))
-        line_item(r, "MLNode has ended and starts again after a pause");
-    line_end(r, LINE_BROKEN, "!");
-}
-
-static void broken_model(struct report *r, const json_t *d)
-{
-    char text[STRING_ROOM];
-
-    if (!string_is(d, "model.state", "failed") && !string_is(d, "model.state", "retrying"))
-        return;
-    line_add(r, "model %s", string(d, "model.name", text));
-    line_add(r, ": %s", string(d, "model.state", text));
-    if (has(d, "model.text"))
-        line_add(r, ": %s", string(d, "model.text", text));
-    line_end(r, LINE_BROKEN, "!");
-}
-
-static void add_listeners(struct report *r, const json_t *container)
-{
-    const json_t *list = member(container, "listeners");
-    size_t size = json_array_size(list);
-    size_t more = (size_t)number(container, "more_listeners");
-
-    for (size_t i = 0; i < size && i < PORTS_SAID; i++)
-        line_add(r, "%s%u", i > 0 ? ", " : "",
-                 (unsigned)json_integer_value(json_array_get(list, i)));
-    more += size > PORTS_SAID ? size - PORTS_SAID : 0;
-    if (more > 0)
-        line_add(r, " and %zu more", more);
-}
-
-static void broken(struct report *r, const json_t *d)
-{
-    const json_t *container = section(d, "container");
-    char text[STRING_ROOM];
-    size_t i;
-    json_t *server;
-
-    if (has(container, "phase") && !string_is(container, "phase", "serving")) {
-        line_add(r, "the container is %s", string(container, "phase", text));
-        line_end(r, LINE_BROKEN, "!");
-    }
-    json_array_foreach(member(d, "servers"), i, server) broken_server(r, server);
-    broken_mlnode(r, d);
-    broken_model(r, d);
-    if (json_array_size(member(container, "listeners")) > 0) {
-        line_add(r, "reachable from outside where the platform publishes them: ports ");
-        add_listeners(r, container);
-        line_end(r, LINE_BROKEN, "!");
-    }
 }
 
 /* ---- servers --------------------------------------------------------------------------------- */
@@ -181,7 +55,7 @@ static void last_end(struct report *r, const json_t *server)
     if (!has(server, "last_end") || !string_is(server, "state", "registered"))
         return; /* nothing, or said among what is broken */
     line_add(r, "%s ago", human_age(age, number(server, "last_end.ago_s")));
-    add_last_end(r, server, ": ");
+    report_last_end(r, server, ": ");
     line_end(r, LINE_PLAIN, "  ended");
 }
 
@@ -206,7 +80,7 @@ static void server_section(struct report *r, const json_t *server)
     if (says(server, "address"))
         line_add(r, "%s: ", string(server, "address", text));
     line_add(r, "%s", string(server, "state", text));
-    add_since(r, server, "since_s");
+    line_since(r, server, "since_s");
     if (has(server, "round_trip_ms"))
         line_item(r, "round trip %s", human_ms(ms, real(server, "round_trip_ms")));
     line_end(r, LINE_PLAIN, "server");
@@ -357,7 +231,7 @@ static void child_line(struct report *r, const json_t *container, const char *na
     if (child == NULL)
         return;
     line_item(r, "%s %s", name, string(child, "state", text));
-    add_since(r, child, "since_s");
+    line_since(r, child, "since_s");
     if (number(child, "starts") > 1)
         line_add(r, " (start %u)", (unsigned)number(child, "starts"));
 }
@@ -392,7 +266,7 @@ void report_write(FILE *out, const json_t *document, bool colour)
     json_t *server;
 
     title(&r, document);
-    broken(&r, document);
+    report_broken(&r, document);
     report_server(&r, document);
     json_array_foreach(member(document, "servers"), i, server) server_section(&r, server);
     mlnode_section(&r, section(document, "mlnode"));

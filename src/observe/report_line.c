@@ -45,6 +45,14 @@ void line_count(struct report *r, uint64_t n, const char *noun)
     line_item(r, "%s %s%s", human_count(text, n), noun, n == 1 ? "" : "s");
 }
 
+void line_since(struct report *r, const json_t *object, const char *key)
+{
+    char age[HUMAN_MAX];
+
+    if (has(object, key))
+        line_add(r, " for %s", human_age(age, number(object, key)));
+}
+
 /* How much of `text` goes into a line of `width`: up to a blank, or a whole word that is longer. */
 static size_t fitting(const char *text, size_t width)
 {

@@ -30,6 +30,8 @@ void line_add(struct report *r, const char *format, ...) __attribute__((format(p
 void line_item(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "1 session", "2 sessions" as one more item. */
 void line_count(struct report *r, uint64_t n, const char *noun);
+/* " for 3 m 12 s" of the seconds in `key`; nothing where they are not known. */
+void line_since(struct report *r, const json_t *object, const char *key);
 /* Nothing is written when there are no words. */
 void line_end(struct report *r, enum line_kind kind, const char *label);
 

@@ -1,12 +1,16 @@
 /* Which ports are open to whom, in the container and on the network node. */
 #include "findings.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "check/judge_node.h"
 #include "check/judge_ports.h"
 #include "check/known_port.h"
+#include "check/look_ports.h"
 
 #define MANY(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -83,16 +87,37 @@ static void test_published(void **state)
 
 static void test_listening(void **state)
 {
-    const struct audit some = {.ports = {22, 8888}, .count = 2};
-    const struct audit nothing = {.count = 0};
     struct findings list = {0};
 
-    judge_listening(&list, &some);
-    expect_finding(&list, CHECK_PORTS_LISTENING, VERDICT_WARN, "22, 8888", "127.0.0.1");
-    judge_listening(&list, &nothing);
+    judge_listening(&list, "22 (sshd), 8888");
+    expect_finding(&list, CHECK_PORTS_LISTENING, VERDICT_WARN, "22 (sshd), 8888", "127.0.0.1");
+    judge_listening(&list, "");
     expect_finding(&list, CHECK_PORTS_LISTENING, VERDICT_OK, NULL, NULL);
     judge_listening(&list, NULL);
     expect_finding(&list, CHECK_PORTS_LISTENING, VERDICT_SKIP, "/proc/net/tcp", NULL);
+}
+
+/* Our own listener, by the name of this process. */
+static void test_names_of_listeners(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct audit audit = {.count = 1, .unsaid = 3};
+    char out[LOOK_LISTENERS_MAX];
+    char want[64];
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    audit.ports[0] = ntohs(at.sin_port);
+    snprintf(want, sizeof(want), "%u (test_check_port) and 3 more", audit.ports[0]);
+    assert_string_equal(look_listeners("/proc", &audit, out), want);
+    close(fd);
+    snprintf(want, sizeof(want), "%u and 3 more", audit.ports[0]);
+    assert_string_equal(look_listeners("/proc", &audit, out), want);
+    audit = (struct audit){.count = 0};
+    assert_string_equal(look_listeners("/proc", &audit, out), "");
 }
 
 static void test_gateway_listen(void **state)
@@ -391,12 +416,19 @@ static void test_api_and_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_ports),    cmocka_unit_test(test_client_id),
-        cmocka_unit_test(test_published),      cmocka_unit_test(test_listening),
-        cmocka_unit_test(test_gateway_listen), cmocka_unit_test(test_server_bind),
-        cmocka_unit_test(test_proxy_bind),     cmocka_unit_test(test_allow_ports),
-        cmocka_unit_test(test_server_tls),     cmocka_unit_test(test_state_dir),
-        cmocka_unit_test(test_token),          cmocka_unit_test(test_exposed),
+        cmocka_unit_test(test_known_ports),
+        cmocka_unit_test(test_client_id),
+        cmocka_unit_test(test_published),
+        cmocka_unit_test(test_listening),
+        cmocka_unit_test(test_names_of_listeners),
+        cmocka_unit_test(test_gateway_listen),
+        cmocka_unit_test(test_server_bind),
+        cmocka_unit_test(test_proxy_bind),
+        cmocka_unit_test(test_allow_ports),
+        cmocka_unit_test(test_server_tls),
+        cmocka_unit_test(test_state_dir),
+        cmocka_unit_test(test_token),
+        cmocka_unit_test(test_exposed),
         cmocka_unit_test(test_api_and_clock),
     };
 

@@ -98,6 +98,7 @@ static const char broken[] =
     " 'container': {'phase': 'serving', 'uptime_s': 60,"
     "  'worker': {'state': 'running', 'starts': 1, 'since_s': 60},"
     "  'mlnode': {'state': 'paused', 'starts': 3},"
+    "  'restarts': [{'who': 'mlnode', 'why': 'ended with status 1', 'ago_s': 4}],"
     "  'listeners': [22, 8888], 'more_listeners': 3}}";
 
 static const char broken_said[] =
@@ -105,12 +106,16 @@ static const char broken_said[] =
     "!         a.example.org:7000: not registered, waiting for 2 s, next try in 7 s;\n"
     "          auth-failed: token in login doesn't match\n"
     "!         b.example.org:7000: not registered, registering for 3 s\n"
-    "!         b.example.org:7000: port 10042 is refused: port already used\n"
-    "!         MLNode's management does not listen, MLNode has ended and starts again\n"
-    "          after a pause\n"
+    "!         b.example.org:7000: port 10042 is refused: port already used; another\n"
+    "          client has it, most likely a second container with the same CLIENT_ID:\n"
+    "          stop one of the two\n"
+    "!         MLNode's management does not listen: it needs a minute to start\n"
+    "!         MLNode has ended and starts again after a pause: it ended with status\n"
+    "          1, and the container's log has its last words\n"
     "!         model a/b: retrying: the hub says 401\n"
     "!         reachable from outside where the platform publishes them: ports 22,\n"
-    "          8888 and 3 more\n";
+    "          8888 and 3 more; `mlgate check` says whose they are\n"
+    "server ";
 
 /* JSON with the quotes that C likes. */
 static char *quoted(const char *text)
@@ -142,6 +147,57 @@ static void what_is_broken_comes_first(void **state)
         fail_msg("got:\n%s", text);
     mem_free(text);
     mem_free(document);
+}
+
+/* Each with the one line that says what it is, and what to do. */
+static void what_is_broken_has_its_remedy(void **state)
+{
+    static const char *const rows[][2] = {
+        {"{'servers': [{'state': 'registering', 'ports': [{'remote': 10042, 'state': 'refused',"
+         " 'error': 'port unavailable'}]}]}",
+         "`ss -ltnp` there says which"},
+        {"{'servers': [{'state': 'registering', 'ports': [{'remote': 10042, 'state': 'refused',"
+         " 'error': 'port not allowed'}]}]}",
+         "--allow-ports"},
+        {"{'mlnode': {'manner': 'silent'}}", "an engine crashed"},
+        {"{'mlnode': {'manner': 'answers', 'state': 'unknown'}}", "tells no state"},
+        {"{'container': {'restarts': [{'who': 'worker', 'why': 'x', 'ago_s': 1},"
+         " {'who': 'mlnode', 'why': 'y', 'ago_s': 2}, {'who': 'worker', 'why': 'z', 'ago_s': 3},"
+         " {'who': 'worker', 'why': 'z', 'ago_s': 600}]}}",
+         "worker ended 3 times in 10 minutes, last it x: "},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *document = quoted(rows[i][0]);
+        char *text = report(document, false);
+
+        for (char *at = text; (at = strstr(at, "\n          ")) != NULL;)
+            memmove(at, at + 10, strlen(at + 10) + 1); /* the words of one line, unwrapped */
+        if (strstr(text, rows[i][1]) == NULL)
+            fail_msg("no \"%s\" in:\n%s", rows[i][1], text);
+        mem_free(text);
+        mem_free(document);
+    }
+}
+
+static void an_accident_is_no_storm(void **state)
+{
+    static const char *const rows[] = {
+        "{'container': {'restarts': [{'who': 'worker', 'ago_s': 1}, {'who': 'worker', 'ago_s': 2},"
+        " {'who': 'worker', 'ago_s': 601}]}}",
+        "{'mlnode': {'manner': 'answers', 'state': 'stopped'}}",
+        "{'mlnode': {'manner': 'not asked', 'state': 'unknown'}}",
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *document = quoted(rows[i]);
+        char *text = report(document, false);
+
+        if (strstr(text, "\n!") != NULL)
+            fail_msg("got:\n%s", text);
+        mem_free(text);
+        mem_free(document);
+    }
 }
 
 static void lines_fit_a_terminal(void **state)
@@ -213,6 +269,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_that_is_well),
         cmocka_unit_test(what_is_broken_comes_first),
+        cmocka_unit_test(what_is_broken_has_its_remedy),
+        cmocka_unit_test(an_accident_is_no_storm),
         cmocka_unit_test(lines_fit_a_terminal),
         cmocka_unit_test(what_is_missing_or_odd_is_left_out),
         cmocka_unit_test(a_terminal_obeys_nobody_but_us),
