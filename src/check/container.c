@@ -147,13 +147,13 @@ static void check_disk(const struct env_config *env, struct findings *list)
     judge_log_dir(list, &logs, env->ubuntu_test);
 }
 
-static void check_gateway_listen(const char *variable, const struct server_addr *at, bool instance,
-                                 struct findings *list)
+static void check_gateway_listen(const struct port_table *ports, const char *variable,
+                                 const struct server_addr *at, bool instance, struct findings *list)
 {
     char *address = name_of(at);
     struct holder_facts f = {.variable = variable, .address = address};
 
-    look_holder("/proc", at->host, at->port, &f);
+    look_holder(ports, at->host, at->port, &f);
     judge_gateway_listen(list, &f, instance);
     mem_free(address);
 }
@@ -182,17 +182,17 @@ static size_t inner_ports(const struct env_config *env, struct port_range inner[
     return n;
 }
 
-static void check_exposure(const struct env_config *env, const struct published *published,
-                           struct findings *list)
+static void check_exposure(const struct env_config *env, const struct port_table *ports,
+                           const struct published *published, struct findings *list)
 {
     struct port_range inner[INNER_MAX];
     size_t n_inner = inner_ports(env, inner);
     struct audit audit;
-    char ports[LOOK_LISTENERS_MAX];
+    char named[LOOK_LISTENERS_MAX];
     bool readable = audit_read(&audit, "/proc", NULL, 0) == 0;
 
     judge_published(list, published, inner, n_inner, readable ? &audit : NULL);
-    judge_listening(list, readable ? look_listeners("/proc", &audit, ports) : NULL);
+    judge_listening(list, readable ? look_listeners(ports, &audit, named) : NULL);
 }
 
 static void check_bind_guard(struct findings *list)
@@ -242,11 +242,13 @@ static void judge_answers(const struct container_check *c, const struct question
     judge_mlnode(list, &q->management, &q->inference, instance);
 }
 
-static void check_here(const struct env_config *env, const struct instance_facts *instance,
-                       struct host_facts *host, struct findings *list)
+static void check_here(const struct env_config *env, const struct port_table *ports,
+                       const struct instance_facts *instance, struct host_facts *host,
+                       struct findings *list)
 {
-    check_gateway_listen("GATEWAY_LISTEN", &env->gateway_listen, instance->here, list);
-    check_gateway_listen("GATEWAY_LISTEN_POC", &env->gateway_listen_poc, instance->here, list);
+    check_gateway_listen(ports, "GATEWAY_LISTEN", &env->gateway_listen, instance->here, list);
+    check_gateway_listen(ports, "GATEWAY_LISTEN_POC", &env->gateway_listen_poc, instance->here,
+                         list);
     check_disk(env, list);
     host->test = env->ubuntu_test;
     host->tensor_parallel_size = env->tensor_parallel_size;
@@ -259,6 +261,7 @@ bool check_container(const struct container_check *c, struct findings *list)
     struct questions *q = mem_zalloc(sizeof(*q));
     struct instance_facts instance = {0};
     struct host_facts host = {0};
+    struct port_table ports;
     struct published published;
     char warnings[WARNINGS_MAX] = "";
     bool off = c->env != NULL && c->env->sandbox != 0;
@@ -268,20 +271,22 @@ bool check_container(const struct container_check *c, struct findings *list)
     if (!off)
         look_sandbox(warnings, sizeof(warnings)); /* while there is one thread */
     look_host("/dev", "/proc", &host);
+    port_table_read(&ports, "/proc");
     judge_config(list, c->problems, c->source, "mlgate help env");
     if (c->env != NULL) {
         instance_facts_set(&instance, health_ask(c->env->frp_config_dir, &instance.health));
         ask_all(q, c->env, c->terminal);
         judge_answers(c, q, &instance, list);
         clean = release(q);
-        check_here(c->env, &instance, &host, list);
+        check_here(c->env, &ports, &instance, &host, list);
     } else {
         skip_unconfigured(list);
     }
     judge_open_files(list, host.open_files, CHECK_CLIENT_FILES);
     if (c->env != NULL)
         judge_client_id(list, c->env->client_id, c->env->client_id_number);
-    check_exposure(c->env, &published, list);
+    check_exposure(c->env, &ports, &published, list);
+    port_table_free(&ports);
     check_bind_guard(list);
     judge_sandbox(list, warnings, off);
     if (clean)

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "container/sockets.h"
 #include "net/interface.h"
 #include "net/tls.h"
 
@@ -126,35 +125,28 @@ void look_token_file(struct token_file_facts *f)
 
 /* ---- listeners and clock --------------------------------------------------------------------- */
 
-struct widest {
-    struct exposed_facts *facts;
-    bool any_is_public;
-};
-
-static void compare(void *ctx, const struct listening *l)
+static enum reach reach_of_listener(const struct listening *l, bool any_is_public)
 {
-    struct widest *w = ctx;
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    enum reach reach;
 
-    if (l->port != w->facts->port)
-        return;
     memcpy(&v4.sin_addr, l->addr, sizeof(v4.sin_addr));
     memcpy(&v6.sin6_addr, l->addr, sizeof(v6.sin6_addr));
-    reach = reach_of(l->table == SOCKETS_TCP4 ? (const struct sockaddr *)&v4
-                                              : (const struct sockaddr *)&v6,
-                     w->any_is_public);
-    if (reach > w->facts->listens)
-        w->facts->listens = reach;
+    return reach_of(l->table == SOCKETS_TCP4 ? (const struct sockaddr *)&v4
+                                             : (const struct sockaddr *)&v6,
+                    any_is_public);
 }
 
-void look_exposed(const char *proc, bool any_is_public, struct exposed_facts *f)
+void look_exposed(const struct port_table *t, bool any_is_public, struct exposed_facts *f)
 {
-    struct widest w = {f, any_is_public};
-
     f->listens = REACH_NOTHING;
-    f->unreadable = sockets_read(proc, compare, &w) != 0;
+    f->unreadable = t->unreadable;
+    for (size_t i = 0; i < t->count; i++) {
+        enum reach reach = reach_of_listener(&t->items[i], any_is_public);
+
+        if (t->items[i].port == f->port && reach > f->listens)
+            f->listens = reach;
+    }
 }
 
 void look_clock(struct clock_facts *f)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "check/judge_node.h"
+#include "check/look_ports.h"
 #include "config/server_config.h"
 #include "net/sockaddr.h"
 
@@ -26,7 +27,7 @@ void look_server_tls(const struct server_config *cfg, struct server_tls_facts *f
                      char error[LOOK_ERROR]);
 void look_token_file(struct token_file_facts *f);
 /* The widest of all listeners on the port; `any_is_public`: this machine has a public address. */
-void look_exposed(const char *proc, bool any_is_public, struct exposed_facts *f);
+void look_exposed(const struct port_table *t, bool any_is_public, struct exposed_facts *f);
 void look_clock(struct clock_facts *f);
 
 #endif

@@ -72,7 +72,8 @@ static void ask_all(struct questions *q, const struct network_node_check *c)
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-static void check_binds(const struct server_config *cfg, const char *public, struct findings *list)
+static void check_binds(const struct server_config *cfg, const struct port_table *ports,
+                        const char *public, struct findings *list)
 {
     char *bind = mem_printf(strchr(cfg->bind_addr, ':') ? "[%s]:%u" : "%s:%u", cfg->bind_addr,
                             cfg->bind_port);
@@ -81,14 +82,15 @@ static void check_binds(const struct server_config *cfg, const char *public, str
     char address[ADDR_TEXT];
     char error[LOOK_ERROR];
 
-    look_holder("/proc", cfg->bind_addr, cfg->bind_port, &holder);
+    look_holder(ports, cfg->bind_addr, cfg->bind_port, &holder);
     judge_server_bind(list, &holder);
     mem_free(bind);
     look_proxy_bind(cfg, public, &proxy, address, error);
     judge_proxy_bind(list, &proxy);
 }
 
-static void check_ports(const struct server_config *cfg, struct findings *list)
+static void check_ports(const struct server_config *cfg, const struct port_table *ports,
+                        struct findings *list)
 {
     judge_allow_ports(list, cfg->allow_ports, cfg->n_allow_ports);
     for (size_t i = 0; i < n_known_ports; i++) {
@@ -96,7 +98,7 @@ static void check_ports(const struct server_config *cfg, struct findings *list)
 
         if (!server_config_port_allowed(cfg, known_ports[i].port))
             continue;
-        look_holder("/proc", "0.0.0.0", known_ports[i].port, &f);
+        look_holder(ports, "0.0.0.0", known_ports[i].port, &f);
         judge_taken_port(list, &f, known_ports[i].port);
     }
 }
@@ -119,13 +121,14 @@ static void check_secrets(const struct network_node_check *c, struct findings *l
     judge_token_strength(list, c->cfg->token);
 }
 
-static void check_exposed(const struct questions *q, struct findings *list)
+static void check_exposed(const struct questions *q, const struct port_table *ports,
+                          struct findings *list)
 {
     for (size_t i = 0; i < EXPOSED_PORTS; i++) {
         struct exposed_facts f = {
             .port = inner[i].port, .what = inner[i].what, .public_known = q->n_public > 0};
 
-        look_exposed("/proc", f.public_known, &f);
+        look_exposed(ports, f.public_known, &f);
         for (size_t k = 0; k < q->n_public && f.answered == NULL; k++)
             f.answered = q->tries[i][k].open ? q->public[k] : NULL;
         judge_exposed(list, &f);
@@ -156,20 +159,23 @@ static void skip_unconfigured(struct findings *list)
 bool check_network_node(const struct network_node_check *c, struct findings *list)
 {
     struct questions *q = mem_zalloc(sizeof(*q));
+    struct port_table ports;
     bool clean;
 
     ask_all(q, c);
+    port_table_read(&ports, "/proc");
     judge_config(list, c->problems, "all settings can be used", "mlgate help server");
     if (c->cfg != NULL) {
-        check_binds(c->cfg, q->n_public > 0 ? q->public[0] : NULL, list);
-        check_ports(c->cfg, list);
+        check_binds(c->cfg, &ports, q->n_public > 0 ? q->public[0] : NULL, list);
+        check_ports(c->cfg, &ports, list);
         check_secrets(c, list);
     } else {
         skip_unconfigured(list);
     }
     judge_api_port(list, CHECK_API_CALLBACK, &q->api[0]);
     judge_api_port(list, CHECK_API_ADMIN, &q->api[1]);
-    check_exposed(q, list);
+    check_exposed(q, &ports, list);
+    port_table_free(&ports);
     check_machine(list);
     clean = asking_close(&q->asking);
     if (clean)

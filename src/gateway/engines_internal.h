@@ -100,11 +100,10 @@ void engines_note_change(struct engines *e);
 bool engines_gate(struct engines *e, struct log_gate *g, char more[LOG_HELD_MAX]);
 void engines_set_live(struct slot *s, bool live, const char *cause);
 /* GET `path`; `done` hears once, unless the probe is cancelled before. */
-struct probe *engines_ask(struct engines *e, const struct endpoint *to, const char *path,
-                          uint64_t patience_us,
-                          void (*done)(void *ctx, unsigned status, const char *body, size_t len,
-                                       enum reason why),
-                          void *ctx);
+struct probe *
+engines_ask(struct engines *e, const struct endpoint *to, const char *path, uint64_t patience_us,
+            void (*done)(void *ctx, unsigned status, const char *body, size_t len, enum reason why),
+            void *ctx);
 
 /* engines_round.c */
 /* Begins one; none is under way. */

@@ -125,7 +125,8 @@ static void ask_reference(struct engines *e)
     if (e->reference != REFERENCE_NONE)
         return;
     e->reference = REFERENCE_ASKED;
-    e->reference_probe = engines_ask(e, &e->cfg.inference, "/v1/models", ENGINES_PROBE_US, on_reference, e);
+    e->reference_probe =
+        engines_ask(e, &e->cfg.inference, "/v1/models", ENGINES_PROBE_US, on_reference, e);
 }
 
 static void on_health(void *ctx, unsigned status, const char *body, size_t len, enum reason why)

@@ -10,8 +10,8 @@
 #include "testnode/model.h"
 
 enum {
-    WEIGHTS_MAX = 16,       /* models that are remembered; more are answered as if busy */
-    WEIGHTS_DOWNLOADS = 3,  /* at once, as MLNode's own limit */
+    WEIGHTS_MAX = 16,      /* models that are remembered; more are answered as if busy */
+    WEIGHTS_DOWNLOADS = 3, /* at once, as MLNode's own limit */
 };
 
 struct weights_entry {
@@ -36,8 +36,8 @@ const char *weights_status_name(enum weights_status status);
 /* `elapsed_ms` (NULL is allowed) is that of a download. */
 enum weights_status weights_status(const struct weights *w, const char *name, uint64_t now_ms,
                                    uint64_t *elapsed_ms);
-/* 0; ERR_EXISTS while it is being downloaded; ERR_LIMIT: too many at once; ERR_SYNTAX: no name. What
- * is there already stays. */
+/* 0; ERR_EXISTS while it is being downloaded; ERR_LIMIT: too many at once; ERR_SYNTAX: no name.
+ * What is there already stays. */
 int weights_download(struct weights *w, const char *name, uint64_t now_ms);
 /* Deletes or cancels: what it was. */
 enum weights_status weights_delete(struct weights *w, const char *name, uint64_t now_ms);

@@ -104,6 +104,7 @@ static void test_names_of_listeners(void **state)
     socklen_t len = sizeof(at);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct audit audit = {.count = 1, .unsaid = 3};
+    struct port_table ports;
     char out[LOOK_LISTENERS_MAX];
     char want[64];
 
@@ -112,12 +113,16 @@ static void test_names_of_listeners(void **state)
     assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
     audit.ports[0] = ntohs(at.sin_port);
     snprintf(want, sizeof(want), "%u (test_check_port) and 3 more", audit.ports[0]);
-    assert_string_equal(look_listeners("/proc", &audit, out), want);
+    port_table_read(&ports, "/proc");
+    assert_string_equal(look_listeners(&ports, &audit, out), want);
+    port_table_free(&ports);
     close(fd);
+    port_table_read(&ports, "/proc");
     snprintf(want, sizeof(want), "%u and 3 more", audit.ports[0]);
-    assert_string_equal(look_listeners("/proc", &audit, out), want);
+    assert_string_equal(look_listeners(&ports, &audit, out), want);
     audit = (struct audit){.count = 0};
-    assert_string_equal(look_listeners("/proc", &audit, out), "");
+    assert_string_equal(look_listeners(&ports, &audit, out), "");
+    port_table_free(&ports);
 }
 
 static void test_gateway_listen(void **state)

@@ -275,8 +275,12 @@ static void the_last_fifth_stays_free(void **state)
         uint64_t total, free, need;
         bool fits;
     } rows[] = {
-        {1000, 1000, 800, true},   {1000, 1000, 801, false},  {1000, 200, 0, true},
-        {1000, 199, 0, false},     {1000, 200, 1, false},     {1000, 0, 0, false},
+        {1000, 1000, 800, true},
+        {1000, 1000, 801, false},
+        {1000, 200, 0, true},
+        {1000, 199, 0, false},
+        {1000, 200, 1, false},
+        {1000, 0, 0, false},
         {0, 0, UINT64_MAX, true}, /* not known */
         {UINT64_MAX, UINT64_MAX, UINT64_MAX, false},
         {UINT64_MAX, UINT64_MAX, UINT64_MAX / 100 * 80, true},
@@ -294,16 +298,16 @@ static void the_last_fifth_stays_free(void **state)
 static void no_room_at_the_beginning(void **state)
 {
     struct stage s;
-    struct model_measure m = {.total = 50 * GIB,
-                              .tool = MODEL_BY_HF,
-                              .space = {.total = 100 * GIB, .free = 60 * GIB}};
+    struct model_measure m = {
+        .total = 50 * GIB, .tool = MODEL_BY_HF, .space = {.total = 100 * GIB, .free = 60 * GIB}};
 
     begin(&s);
     answer(&s, MODEL_SAYS_NO_ENDPOINT, NULL);
     measure(&s, m);
     EXPECT_END(&s, RETRYING, DISK_FLOOR);
-    assert_string_equal(s.job.text, "not enough room in HF_HOME: 50.0 GiB more are needed, 60.0 GiB "
-                                    "are free, of which 20.0 GiB (20 %) stay free");
+    assert_string_equal(s.job.text,
+                        "not enough room in HF_HOME: 50.0 GiB more are needed, 60.0 GiB "
+                        "are free, of which 20.0 GiB (20 %) stay free");
 
     begin(&s); /* with what is there already it fits */
     answer(&s, MODEL_SAYS_NO_ENDPOINT, NULL);
@@ -364,8 +368,7 @@ static void what_a_hub_refuses(void **state)
         begin(&s);
         answer(&s, MODEL_SAYS_NO_ENDPOINT, NULL);
         measure(&s, m);
-        expect_end_at(&s,
-                      model_fault_final(m.fault) ? MODEL_STAGE_FAILED : MODEL_STAGE_RETRYING,
+        expect_end_at(&s, model_fault_final(m.fault) ? MODEL_STAGE_FAILED : MODEL_STAGE_RETRYING,
                       m.fault, __FILE__, __LINE__);
         assert_string_not_equal(s.job.text, "");
     }
@@ -403,8 +406,9 @@ static void how_a_tool_ends(void **state)
         {1, 0, "httpx.HTTPStatusError: Client error '429 Too Many Requests'", MODEL_FAULT_BUSY},
         {1, 0, "GatedRepoError: 403 Client Error.\n\nCannot access gated repo for url",
          MODEL_FAULT_REFUSED},
-        {1, 0, "RepositoryNotFoundError: 401 Client Error.\n\nRepository Not Found for url: x. If "
-               "you are trying to access a private or gated repo, make sure",
+        {1, 0,
+         "RepositoryNotFoundError: 401 Client Error.\n\nRepository Not Found for url: x. If "
+         "you are trying to access a private or gated repo, make sure",
          MODEL_FAULT_NO_MODEL},
         {1, 0, "OSError: Consistency check failed: file should be of size 5", MODEL_FAULT_SIZE},
         {1, 0, "urllib3: [Errno 111] Connection refused", MODEL_FAULT_UNREACHABLE},
@@ -592,9 +596,18 @@ static void names(void **state)
 
 static void lines_of_the_measure(void **state)
 {
-    static const char *const bad[] = {"",           "none",       "size",         "size x",
-                                      "size -1",    "status",     "status 404",   "status x 0 E",
-                                      "status 9999 0 E", "Size 5", "warning: size 5", "size  "};
+    static const char *const bad[] = {"",
+                                      "none",
+                                      "size",
+                                      "size x",
+                                      "size -1",
+                                      "status",
+                                      "status 404",
+                                      "status x 0 E",
+                                      "status 9999 0 E",
+                                      "Size 5",
+                                      "warning: size 5",
+                                      "size  "};
     struct model_measure m = {.total = 0};
 
     assert_true(model_measure_line("size 12345", 10, &m));

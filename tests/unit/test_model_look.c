@@ -220,8 +220,12 @@ static void tools_of_the_image(void **state)
 
 static void switches(void **state)
 {
-    char *const envp[] = {(char[]){"A=1"},   (char[]){"B=ON"}, (char[]){"C=True"},
-                          (char[]){"D=yes"}, (char[]){"E=0"},  (char[]){"F="},
+    char *const envp[] = {(char[]){"A=1"},
+                          (char[]){"B=ON"},
+                          (char[]){"C=True"},
+                          (char[]){"D=yes"},
+                          (char[]){"E=0"},
+                          (char[]){"F="},
                           NULL};
 
     for (const char *on = "ABCD"; *on; on++)
