@@ -204,6 +204,35 @@ def test_closed_proxies_vanish_and_totals_stay(lab):
     assert two.process.running()
 
 
+def test_a_user_that_outlives_its_proxy_is_not_the_next_ones(lab):
+    """Its bytes go on into the totals alone."""
+    port = lab.ports.take()
+    server = lab.flag_server("--metrics", port, "--allow-ports", "1-65535")
+    remote = lab.ports.take()
+    peer = RawClient(server.port)
+    assert not peer.login(TOKEN).get("error")
+    assert not peer.new_proxy("first", remote).get("error")
+    stream = peer.work_conn()
+    with User(remote) as user:
+        peer.receive(stream, "StartWorkConn")
+        user.send(b"x" * 1000)
+        total = "mlgate_server_traffic_in_bytes_total"
+        each = "mlgate_server_proxy_traffic_in_bytes_total"
+        until(port, "the first bytes", lambda s: s.get(each, name="first", type="tcp") == 1000)
+        peer.send(peer.control, "CloseProxy", {"proxy_name": "first"})
+        assert not peer.new_proxy("second", remote).get("error")
+        user.send(b"x" * 500)
+        seen = until(port, "the others", lambda s: s.get(total) == 1500)
+        assert seen.get(each, name="second", type="tcp") == 0
+        assert seen.get("frp_server_connection_counts", name="second", type="tcp") == 0
+        assert seen.get("mlgate_server_users") == 1
+    until(port, "no users", lambda s: s.get("mlgate_server_users") == 0)
+    seen = scrape(port)
+    assert seen.get("frp_server_connection_counts", name="second", type="tcp") == 0
+    assert seen.get(total) == 1500
+    peer.close()
+
+
 def test_refused_logins_have_their_reason(lab):
     port = lab.ports.take()
     server = lab.flag_server("--metrics", port)
@@ -436,6 +465,28 @@ def test_container_and_the_whole_list(lab):
         return scrape(ports[1]).get(starts, child="worker") == 2
 
     eventually(again, within(10), "the second start")
+
+
+def test_each_server_by_itself(lab):
+    """One that is away, beside one that serves."""
+    port = lab.ports.take()
+    server = lab.flag_server()
+    addresses = f"127.0.0.1:{lab.ports.take()}", f"127.0.0.1:{server.port}"
+    box = Container(lab, FRP_SERVER=",".join(addresses), METRICS_LISTEN=str(port)).start("run")
+    labels = [{"server": f"{i + 1}", "address": each} for i, each in enumerate(addresses)]
+    name = "mlgate_tunnel_sessions_ended_total"
+
+    def both(seen):
+        away = seen.get(name, reason="connect-refused", **labels[0])
+        return seen.get("mlgate_tunnel_up", **labels[1]) == 1 and away
+
+    eventually(lambda: box.state(box.port_1), within(15), "the way through the second")
+    seen = until(port, "one up and one refused", both, 15)
+    assert seen.get("mlgate_tunnel_up", **labels[0]) == 0
+    assert seen.sum("mlgate_tunnel_port_open", **labels[0]) == 0
+    assert seen.sum("mlgate_tunnel_port_open", **labels[1]) == 2
+    assert seen.sum(name, **labels[1]) == 0
+    assert seen.get("mlgate_tunnel_state", state="registered", **labels[1]) == 1
 
 
 def test_promtool_has_nothing_to_say(lab):
