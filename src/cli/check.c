@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -13,6 +12,7 @@
 #include "check/network_node.h"
 #include "check/report.h"
 #include "cli/run_environment.h"
+#include "cli/terminal.h"
 #include "cli/verb.h"
 #include "config/env.h"
 #include "config/frpc.h"
@@ -55,29 +55,12 @@ static void usage(FILE *out)
                 check_id_about((enum check_id)id));
 }
 
-/* As the demo: colours for people who did not ask for none. */
-static bool wants_colour(void)
-{
-    const char *no = getenv("NO_COLOR");
-    const char *term = getenv("TERM");
-
-    return isatty(STDOUT_FILENO) && (no == NULL || no[0] == '\0') && term != NULL &&
-           strcmp(term, "dumb") != 0;
-}
-
-static unsigned columns(void)
-{
-    struct winsize size;
-
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
 static void report(const struct options *o, const struct findings *list, const char *side)
 {
     if (o->json)
         findings_json(list, side, stdout);
     else
-        findings_text(list, o->terminal, columns(), stdout);
+        findings_text(list, o->terminal, terminal_columns(), stdout);
     fflush(stdout);
 }
 
@@ -295,7 +278,7 @@ static bool is_usable(const struct options *o)
 
 int cli_check(int argc, char **argv)
 {
-    struct options o = {.terminal = wants_colour(),
+    struct options o = {.terminal = terminal_colour(),
                         .rest = mem_array(NULL, (size_t)argc + 1, sizeof(char *))};
     int status = 2;
 

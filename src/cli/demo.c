@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/demo_internal.h"
 #include "cli/demo_place.h"
+#include "cli/terminal.h"
 #include "cli/verb.h"
 
 enum {
@@ -261,15 +262,6 @@ static void usage(FILE *out)
         out);
 }
 
-static bool may_colour(void)
-{
-    const char *no = getenv("NO_COLOR");
-    const char *term = getenv("TERM");
-
-    return isatty(STDOUT_FILENO) && (no == NULL || no[0] == '\0') && term != NULL &&
-           strcmp(term, "dumb") != 0;
-}
-
 int cli_demo(int argc, char **argv)
 {
     struct demo *d = mem_zalloc(sizeof(*d));
@@ -289,7 +281,7 @@ int cli_demo(int argc, char **argv)
             status = 2;
         }
     }
-    d->colour = may_colour();
+    d->colour = terminal_colour();
     if (status < 0)
         status = run(d);
     mem_free(d);

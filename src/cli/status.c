@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "cli/run_environment.h"
+#include "cli/terminal.h"
 #include "cli/verb.h"
 #include "config/frps.h"
 #include "config/problem.h"
@@ -92,7 +93,7 @@ static int run(const struct asked *a)
 {
     struct status_target target;
     struct status_answer answer;
-    bool colour = isatty(STDOUT_FILENO);
+    bool colour = terminal_colour();
 
     if (!aim(a, &target))
         return 2;

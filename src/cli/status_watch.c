@@ -2,11 +2,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/status.h"
+#include "cli/terminal.h"
 
 enum {
     EVERY_MS = 1000,
@@ -33,17 +33,11 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static unsigned rows(void)
-{
-    struct winsize size;
-
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1 ? size.ws_row : ROWS;
-}
-
 /* As many lines as there is room for, over what was there before. */
 static void draw(const char *text)
 {
-    unsigned left = rows() - 1;
+    unsigned rows = terminal_rows();
+    unsigned left = (rows > 1 ? rows : ROWS) - 1;
 
     fputs("\x1b[H", stdout);
     while (*text != '\0' && left-- > 0) {
@@ -70,7 +64,7 @@ static void show(const struct status_answer *answer, bool json, bool terminal)
     memory = open_memstream(&text, &len);
     if (memory == NULL)
         return;
-    status_print(memory, answer, false, 0, true);
+    status_print(memory, answer, false, 0, terminal_colour());
     fclose(memory);
     draw(text);
     mem_free(text);

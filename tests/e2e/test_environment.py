@@ -204,10 +204,10 @@ def test_secret_is_not_shown(lab, server):
 
 
 def test_files(lab, server):
-    """The directory 0700, frpc.ini and run_id 0600, and nothing else left there."""
+    """The directory 0700, all in it 0600, and nothing left there that is not documented."""
     node = Node(lab, server, SECRET).start().wait_ready()
     assert stat.S_IMODE(node.directory.stat().st_mode) == 0o700
-    assert sorted(os.listdir(node.directory)) == ["frpc.ini", "run_id"]
+    assert sorted(os.listdir(node.directory)) == ["frpc.ini", "run_id", "status.sock"]
     for file in node.directory.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     run_id = (node.directory / "run_id").read_text().strip()
