@@ -25,14 +25,18 @@ struct asked {
 static void usage(FILE *out)
 {
     fputs(
-        "usage: mlgate status [--json] [--watch] [-c FILE]\n\n"
+        "usage: mlgate status [--json] [--watch] [-c FILE]\n"
+        "       mlgate status --server [--json] [--watch] [--state-dir DIR] [--bind ADDR]\n\n"
         "Says how the `mlgate run` or `mlgate client` of this machine is: its servers, what goes\n"
         "through, what was refused, MLNode, the model, restarts, listeners that strangers may\n"
-        "reach; what is broken comes first. Asked as root or as its user. Status: 0 when it\n"
+        "reach; what is broken comes first. With --server: who is logged in at this machine's\n"
+        "`mlgate server`, and who was refused. Asked as root or as its user. Status: 0 when it\n"
         "answered, otherwise 1.\n\n"
         "  -j, --json         the whole document as JSON\n"
         "  -w, --watch        again each second, until Ctrl-C; with --json one line each\n"
         "  -c, --config FILE  the `mlgate client -c FILE` of this file\n"
+        "  -s, --server       the network node's side\n"
+        "      --state-dir DIR, --bind ADDR   which server, by what it was started with\n"
         "  -h, --help         this text\n\n"
         "FRP_CONFIG_DIR is taken from here, else from PID 1.\n",
         out);
