@@ -13,7 +13,7 @@ struct entry {
     const char *line; /* "METHOD /path", printable */
     const char *peer;
     const struct upstream_pool *pool; /* NULL: none */
-    const char *fault;                /* why the head was refused; NULL: it was not */
+    const char *fault;                /* why head or answer was refused; NULL: neither was */
     const char *more;                 /* with `fault`: what its gate says */
     uint64_t bytes;
     uint64_t first_us;
@@ -182,6 +182,8 @@ void access_log(const struct exchange *x)
         .line = x->line,
         .peer = x->peer,
         .pool = x->pool,
+        .fault = x->fault,
+        .more = "",
         .bytes = x->bytes_out,
         .first_us = (x->first_us ? x->first_us : now) - x->began_us,
         .all_us = now - x->began_us,

@@ -40,6 +40,7 @@ static void broken(struct exchange *x, const char *why)
 {
     char more[LOG_HELD_MAX];
 
+    x->fault = why;
     if (gateway_gate(x->gw, &x->gw->answer_gate, more))
         log_warn(x->gw->host->log, "%s: the answer of %s:%u was refused: %s%s", x->line,
                  x->up ? x->up->pool->at.host : "?", x->up ? x->up->pool->at.port : 0, why, more);

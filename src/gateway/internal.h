@@ -110,6 +110,7 @@ struct exchange {
      * that was tried last (NULL: none). */
     const char *peer;
     const struct upstream_pool *pool;
+    const char *fault;     /* of an answer that was refused; static, else NULL */
     struct engine *engine; /* counted on */
     struct list node;      /* on gateway.exchanges, by age */
     struct wait wait;      /* connecting, attempt, pause */

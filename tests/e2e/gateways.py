@@ -7,10 +7,10 @@ import contextlib
 import json
 import socket
 import sys
-import threading
 from pathlib import Path
 
 import pytest
+from accepting import Accepting, shut
 from harness import Failure, eventually
 from lab import within
 from services import STEP, TIMEOUT, User
@@ -174,26 +174,20 @@ class Stub:
         self.answers = answers
         self.asked = []
         self.wires = []
-        self.listener = socket.create_server(("127.0.0.1", port or lab.ports.take()), backlog=64)
-        self.port = self.listener.getsockname()[1]
+        self.port = port or lab.ports.take()
+        self.listener = Accepting(self.port, self._serve, self._arrived)
         lab.closers.append(self.close)
-        threading.Thread(target=self._run, daemon=True).start()
 
     def close(self):
         """Refuses from now on, and hangs up on everybody."""
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
         self.listener.close()
         for wire in self.wires:
-            with contextlib.suppress(OSError):
-                wire.sock.shutdown(socket.SHUT_RDWR)
+            shut(wire.sock)
 
-    def _run(self):
-        with contextlib.suppress(OSError):
-            while True:
-                wire = Wire(sock=self.listener.accept()[0])
-                self.wires.append(wire)
-                threading.Thread(target=self._serve, args=(wire,), daemon=True).start()
+    def _arrived(self, sock, _):
+        wire = Wire(sock=sock)
+        self.wires.append(wire)
+        return wire
 
     def _serve(self, wire):
         with contextlib.suppress(OSError, Failure), wire:

@@ -10,9 +10,9 @@ import os
 import socket
 import ssl
 import struct
-import threading
 import time
 
+from accepting import Accepting
 from harness import Failure
 
 DATA, WINDOW, PING, GO_AWAY = 0, 1, 2, 3
@@ -364,17 +364,11 @@ class RawServer:
         if tls is not None:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(tls.cert, tls.key)
-        self.listener = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listener = Accepting(port, self._serve, self._arrived)
 
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+    def _arrived(self, sock, _):
+        self.connections += 1
+        return sock
 
     def _serve(self, sock):
         try:
@@ -389,10 +383,6 @@ class RawServer:
             sock.close()
 
     def close(self):
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self.listener.close()
 
 

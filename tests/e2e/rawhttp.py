@@ -213,10 +213,3 @@ def ask(port, target, method="GET", body=b"", fields=(), timeout=20):
         if answer is None:
             raise Failure(f"{method} {target}: no answer")
         return answer
-
-
-def shut(sock):
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass

@@ -6,13 +6,13 @@ it kept is read again by h11 at the end: two readers must find the same requests
 
 import hashlib
 import json
-import socket
 import threading
 
 import h11
+from accepting import Accepting, shut
 from harness import Failure, eventually, wait_on
 from lab import MLGATE, TOKEN
-from rawhttp import REQUEST, Broken, Client, Reader, Truncated, shut
+from rawhttp import REQUEST, Broken, Client, Reader, Truncated
 from services import close_with_reset
 
 STATE = "/api/v1/state"
@@ -190,20 +190,13 @@ class Recorder:
         self.scripts = {}
         self.early = {}
         self.state = "INFERENCE"
-        self.listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listener = Accepting(port, self._serve, self._arrived)
 
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link = Link(sock, self)
-            with self.record.condition:
-                self.record.links.append(link)
-            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+    def _arrived(self, sock, _):
+        link = Link(sock, self)
+        with self.record.condition:
+            self.record.links.append(link)
+        return link
 
     def _serve(self, link):
         try:
@@ -261,7 +254,6 @@ class Recorder:
         return link.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     def close(self):
-        shut(self.listener)
         self.listener.close()
         for link in self.record.links:
             shut(link.sock)

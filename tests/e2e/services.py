@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 
+from accepting import Accepting, shut
 from harness import Failure, wait_on
 
 STEP = 65536
@@ -183,21 +184,14 @@ class Service:
         self.links = []
         self.condition = threading.Condition()
         self.closing = threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listener = Accepting(port, self._serve, self._arrived)
 
-    def _accept(self):
-        while True:
-            try:
-                sock, peer = self.listener.accept()
-            except OSError:
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link = Link(sock, peer, self)
-            with self.condition:
-                self.links.append(link)
-                self.condition.notify_all()
-            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+    def _arrived(self, sock, peer):
+        link = Link(sock, peer, self)
+        with self.condition:
+            self.links.append(link)
+            self.condition.notify_all()
+        return link
 
     def _serve(self, link):
         try:
@@ -238,17 +232,9 @@ class Service:
     def close(self):
         """Listener and connections, as when the service's process ends."""
         self.closing.set()
-        # shutdown() wakes the accepting thread, which keeps the port open until it has returned
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self.listener.close()
         for link in self.links:
-            try:
-                link.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            shut(link.sock)
 
 
 class User:

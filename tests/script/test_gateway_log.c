@@ -219,7 +219,7 @@ static void lines_of_answers_that_were_cut(void **state)
     stage_say(stage_up(s, ENGINE), "nonsense\r\n");
     assert_true(c->reset);
     logged(s, "GET /v1/a 200, 2 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
-              "upstream 127.0.0.1:5001, upstream-protocol");
+              "upstream 127.0.0.1:5001, upstream-protocol: a chunk that breaks the coding");
     stage_free(s);
 }
 
