@@ -183,8 +183,8 @@ static void what_is_broken_has_its_remedy(void **state)
 static void an_accident_is_no_storm(void **state)
 {
     static const char *const rows[] = {
-        "{'container': {'restarts': [{'who': 'worker', 'ago_s': 1}, {'who': 'worker', 'ago_s': 2},"
-        " {'who': 'worker', 'ago_s': 601}]}}",
+        ("{'container': {'restarts': [{'who': 'worker', 'ago_s': 1}, {'who': 'worker', 'ago_s': 2},"
+         " {'who': 'worker', 'ago_s': 601}]}}"),
         "{'mlnode': {'manner': 'answers', 'state': 'stopped'}}",
         "{'mlnode': {'manner': 'not asked', 'state': 'unknown'}}",
     };
