@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -136,7 +137,7 @@ static void check_disk(const struct env_config *env, struct findings *list)
     struct directory_facts hf_home = {.variable = "HF_HOME", .path = env->hf_home};
     struct directory_facts config = {.variable = "FRP_CONFIG_DIR", .path = env->frp_config_dir};
     struct directory_facts logs = {.variable = "LOG_DIR", .path = env->log_dir};
-    struct model_facts model;
+    struct model_facts model = {.given = env->model_given};
 
     look_directory(&hf_home);
     look_directory(&config);
@@ -267,7 +268,7 @@ bool check_container(const struct container_check *c, struct findings *list)
     bool off = c->env != NULL && c->env->sandbox != 0;
     bool clean = true;
 
-    published_find(&published, c->environ_list); /* before anything sets a variable of its own */
+    published_find(&published, environ);
     if (!off)
         look_sandbox(warnings, sizeof(warnings)); /* while there is one thread */
     look_host("/dev", "/proc", &host);

@@ -14,7 +14,6 @@ struct problems;
 struct container_check {
     const struct env_config *env; /* NULL: the configuration cannot be used */
     const struct problems *problems;
-    char *const *environ_list;
     const char *source; /* where the variables came from, in words */
     FILE *terminal;     /* where to show that answers are waited for; NULL: nowhere */
 };

@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "container/model.h"
+
 static const uint64_t GB = 1000 * 1000 * 1000;
 static const uint64_t MIB = 1024 * 1024;
+enum { ABOUT_MAX = 300 };
 
 /* ---- disk ------------------------------------------------------------------------------------ */
 
@@ -85,44 +88,59 @@ static bool can_write(struct findings *list, enum check_id id, const struct dire
 }
 
 /* What of the file system models may use: all that is free but its last fifth. */
-static uint64_t usable(const struct directory_facts *d)
+static uint64_t usable(const struct model_space *space)
 {
-    uint64_t reserve = d->total / 100 * CHECK_FREE_PERCENT;
+    uint64_t keep = space->total / 100 * MODEL_KEEP_FREE_PERCENT;
 
-    return d->free > reserve ? d->free - reserve : 0;
+    return space->free > keep ? space->free - keep : 0;
 }
 
 static const char room_remedy[] =
     "give HF_HOME a larger disk: choose one when renting, or move HF_HOME to a volume that lasts "
     "(RunPod: /workspace); or delete models that are no longer served";
 
+/* How much is still to be fetched, as far as that is known. */
+static uint64_t missing(const struct model_facts *m)
+{
+    uint64_t size = m->given && !m->complete ? judge_model_bytes(m->name) : 0;
+
+    return size > m->bytes ? size - m->bytes : 0;
+}
+
+static void no_room(struct findings *list, const struct directory_facts *d,
+                    const struct model_space *space, const struct model_facts *m)
+{
+    if (missing(m) > 0)
+        finding_add(list, CHECK_DISK_HF_HOME, d->variable, VERDICT_FAIL,
+                    "%s has %" PRIu64 " GB free, of which models may take %" PRIu64
+                    " GB (the last %d %% stay free); %s still needs about %" PRIu64 " GB",
+                    d->path, space->free / GB, usable(space) / GB, MODEL_KEEP_FREE_PERCENT, m->name,
+                    missing(m) / GB);
+    else
+        finding_add(list, CHECK_DISK_HF_HOME, d->variable, VERDICT_FAIL,
+                    "%s has %" PRIu64 " GB free, less than %d %%: models are not fetched then",
+                    d->path, space->free / GB, MODEL_KEEP_FREE_PERCENT);
+    finding_remedy(list, "%s", room_remedy);
+}
+
 static void judge_room(struct findings *list, const struct directory_facts *d,
                        const struct model_facts *m)
 {
-    uint64_t size = judge_model_bytes(m->name);
-    uint64_t left = size > m->bytes ? size - m->bytes : 0;
-    bool full = d->free < d->total / 100 * CHECK_FREE_PERCENT;
+    const struct model_space space = {.total = d->total, .free = d->free};
+    char about[ABOUT_MAX] = "no model is named";
 
-    if (m->complete) {
-        finding_add(list, CHECK_DISK_HF_HOME, "HF_HOME", VERDICT_OK,
-                    "%s has %s (%" PRIu64 " GB), %" PRIu64 " GB are free", d->path, m->name,
-                    m->bytes / GB, d->free / GB);
-    } else if (full || left > usable(d)) {
-        finding_add(list, CHECK_DISK_HF_HOME, "HF_HOME", VERDICT_FAIL,
-                    "%s has %" PRIu64 " GB free, of which %" PRIu64 " GB may be used (the last %d "
-                    "%% stay free); %s still needs about %" PRIu64 " GB",
-                    d->path, d->free / GB, usable(d) / GB, CHECK_FREE_PERCENT, m->name, left / GB);
-        finding_remedy(list, "%s", room_remedy);
-    } else if (size == 0) {
-        finding_add(list, CHECK_DISK_HF_HOME, "HF_HOME", VERDICT_OK,
-                    "%s can be written, %" PRIu64 " GB are free; how much %s needs is not known",
-                    d->path, d->free / GB, m->name);
-    } else {
-        finding_add(list, CHECK_DISK_HF_HOME, "HF_HOME", VERDICT_OK,
-                    "%s can be written, %" PRIu64 " GB are free; %s still needs about %" PRIu64
-                    " GB",
-                    d->path, d->free / GB, m->name, left / GB);
-    }
+    if (m->complete)
+        snprintf(about, sizeof(about), "%.200s is there (%" PRIu64 " GB)", m->name, m->bytes / GB);
+    else if (!model_fits(&space, missing(m))) {
+        no_room(list, d, &space, m);
+        return;
+    } else if (missing(m) > 0)
+        snprintf(about, sizeof(about), "%.200s still needs about %" PRIu64 " GB", m->name,
+                 missing(m) / GB);
+    else if (m->given)
+        snprintf(about, sizeof(about), "how much %.200s needs is not known", m->name);
+    finding_add(list, CHECK_DISK_HF_HOME, d->variable, VERDICT_OK,
+                "%s can be written, %" PRIu64 " GB are free; %s", d->path, d->free / GB, about);
 }
 
 void judge_hf_home(struct findings *list, const struct directory_facts *d,

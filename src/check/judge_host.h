@@ -10,7 +10,6 @@
 
 enum {
     CHECK_SHM_MIB = 8 * 1024,   /* NCCL's buffers between the GPUs of one engine */
-    CHECK_FREE_PERCENT = 20,    /* of a file system that models never take */
     CHECK_CLIENT_FILES = 4096,  /* one for each user, engine and file */
     CHECK_SERVER_FILES = 16384, /* one for each user of each client */
 };
@@ -29,6 +28,7 @@ struct directory_facts {
 
 struct model_facts {
     const char *name;
+    bool given; /* MODEL_NAME is set: it will be fetched */
     bool is_path;
     bool path_exists;
     bool complete;  /* in HF_HOME, and nothing of it is under way */

@@ -17,7 +17,7 @@ enum { CHECK_PUBLISHED_MAX = 64 }; /* what Vast publishes at most */
 struct published {
     struct {
         uint16_t port;
-        const char *variable; /* its name; part of the environment */
+        const char *variable; /* its name; part of the environment, which keeps it */
         size_t name_len;
     } items[CHECK_PUBLISHED_MAX];
     size_t count;

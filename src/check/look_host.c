@@ -15,11 +15,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "container/model_disk.h"
 #include "container/sandbox.h"
-
-enum {
-    ENTRIES_MAX = 100000, /* of a model's folder; the largest have some hundred files */
-};
 
 /* ---- disk ------------------------------------------------------------------------------------ */
 
@@ -35,7 +32,7 @@ static void climb(char *path, struct stat *st)
 void look_directory(struct directory_facts *d)
 {
     char *path = mem_strdup(d->path);
-    struct statvfs fs;
+    struct model_space space = model_space_at(d->path);
     struct stat st = {0};
 
     d->exists = stat(path, &st) == 0;
@@ -51,81 +48,24 @@ void look_directory(struct directory_facts *d)
         d->writable = false;
         d->error = ENOTDIR;
     }
-    if (statvfs(path, &fs) == 0) {
-        d->total = (uint64_t)fs.f_blocks * fs.f_frsize;
-        d->free = (uint64_t)fs.f_bavail * fs.f_frsize;
-    }
+    d->total = space.total;
+    d->free = space.free;
     mem_free(path);
-}
-
-/* Bytes of the files in a folder; *partial when one is still being fetched. */
-static uint64_t measure(const char *path, bool *partial)
-{
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    uint64_t bytes = 0;
-    size_t seen = 0;
-
-    while (dir != NULL && seen++ < ENTRIES_MAX && (entry = readdir(dir)) != NULL) {
-        struct stat st;
-
-        if (fstatat(dirfd(dir), entry->d_name, &st, 0) != 0 || !S_ISREG(st.st_mode))
-            continue;
-        bytes += (uint64_t)st.st_blocks * 512;
-        *partial |= strstr(entry->d_name, ".incomplete") != NULL;
-    }
-    if (dir != NULL)
-        closedir(dir);
-    return bytes;
-}
-
-static bool has_entries(const char *path)
-{
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    bool found = false;
-
-    while (dir != NULL && !found && (entry = readdir(dir)) != NULL)
-        found = entry->d_name[0] != '.';
-    if (dir != NULL)
-        closedir(dir);
-    return found;
-}
-
-/* As huggingface_hub keeps it: hub/models--ORG--NAME with blobs and snapshots. */
-static char *model_folder(const char *hf_home, const char *name)
-{
-    char *path = mem_printf("%s/hub/models--", hf_home);
-
-    for (; *name != '\0'; name++) {
-        char *longer = mem_printf(*name == '/' ? "%s--" : "%s%c", path, *name);
-
-        mem_free(path);
-        path = longer;
-    }
-    return path;
 }
 
 void look_model(const char *hf_home, const char *name, struct model_facts *m)
 {
-    char *folder;
-    char *blobs;
-    char *snapshots;
-    bool partial = false;
+    char *cache;
 
-    *m = (struct model_facts){.name = name, .is_path = name[0] == '/'};
-    if (m->is_path) {
-        m->path_exists = access(name, F_OK) == 0;
+    m->name = name;
+    m->is_path = model_kind(name) == MODEL_KIND_PATH;
+    m->path_exists = m->is_path && access(name, F_OK) == 0;
+    if (m->is_path)
         return;
-    }
-    folder = model_folder(hf_home, name);
-    blobs = mem_printf("%s/blobs", folder);
-    snapshots = mem_printf("%s/snapshots", folder);
-    m->bytes = measure(blobs, &partial);
-    m->complete = m->bytes > 0 && !partial && has_entries(snapshots);
-    mem_free(folder);
-    mem_free(blobs);
-    mem_free(snapshots);
+    cache = mem_printf("%s/hub", hf_home); /* where MLNode looks, whatever else is set */
+    m->bytes = model_bytes(cache, name);
+    m->complete = model_cached(cache, name);
+    mem_free(cache);
 }
 
 /* ---- the machine ----------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 
 /* Fills in what is behind d->path. */
 void look_directory(struct directory_facts *d);
-/* What `hf_home` has of the model. */
+/* What is on disk of the model; m->given stays. */
 void look_model(const char *hf_home, const char *name, struct model_facts *m);
 /* GPUs, /dev/shm and descriptors, below `dev` ("/dev") and `proc` ("/proc"). */
 void look_host(const char *dev, const char *proc, struct host_facts *f);

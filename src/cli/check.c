@@ -134,8 +134,7 @@ static char *complete_environment(void)
 static int check_here(const struct options *o)
 {
     char *source = complete_environment();
-    struct container_check c = {.environ_list = environ,
-                                .source = source,
+    struct container_check c = {.source = source,
                                 .terminal = o->terminal && !o->json ? stdout : NULL};
     struct findings list = {0};
     struct env_config env;

@@ -17,18 +17,13 @@
 #include "base/log.h"
 #include "container/mlnode.h"
 #include "container/model.h"
+#include "container/model_disk.h"
 
 /* ---- model_look.c ---------------------------------------------------------------------------- */
 
 /* Where the hub's library keeps models in this environment; MLNode's downloader looks at HF_HOME
  * alone. false: the path is too long to be one. */
 bool model_cache_dir(char *const *envp, enum model_by by, char out[MLNODE_PATH_MAX]);
-/* Bytes of the model below the cache `dir`, whole files and those that are still coming. */
-uint64_t model_bytes(const char *dir, const char *name);
-/* Whether it was fetched whole once: there is a snapshot, and no file is still coming. */
-bool model_cached(const char *dir, const char *name);
-/* Of the file system that `path`, or the nearest directory above it that is there, is on. */
-struct model_space model_space_at(const char *path);
 
 enum { MODEL_PYTHONS_MAX = 5 };
 

@@ -68,18 +68,20 @@ static void test_room(void **state)
         {1000, 500, 0, "Qwen/Qwen3-32B-FP8", false, VERDICT_OK, "about 32 GB"},
         /* the last fifth stays free */
         {100, 52, 0, "Qwen/Qwen3-32B-FP8", false, VERDICT_OK, "about 32 GB"},
-        {100, 51, 0, "Qwen/Qwen3-32B-FP8", false, VERDICT_FAIL, "31 GB may be used"},
+        {100, 51, 0, "Qwen/Qwen3-32B-FP8", false, VERDICT_FAIL, "may take 31 GB"},
         {100, 40, 12, "Qwen/Qwen3-32B-FP8", false, VERDICT_OK, "about 20 GB"},
         {100, 19, 0, "org/who-knows", false, VERDICT_FAIL, "19 GB free"},
         {100, 50, 0, "org/who-knows", false, VERDICT_OK, "not known"},
-        {100, 5, 32, "Qwen/Qwen3-32B-FP8", true, VERDICT_OK, "has Qwen/Qwen3-32B-FP8 (32 GB)"},
+        {100, 5, 32, "Qwen/Qwen3-32B-FP8", true, VERDICT_OK, "Qwen/Qwen3-32B-FP8 is there (32 GB)"},
         {0, 0, 0, "Qwen/Qwen3-32B-FP8", false, VERDICT_OK, "free space is not known"},
     };
 
     for (size_t i = 0; i < MANY(rows); i++) {
         struct directory_facts d = disk(rows[i].total, rows[i].free);
-        const struct model_facts m = {
-            .name = rows[i].name, .complete = rows[i].complete, .bytes = rows[i].has * GB};
+        const struct model_facts m = {.name = rows[i].name,
+                                      .given = true,
+                                      .complete = rows[i].complete,
+                                      .bytes = rows[i].has * GB};
         struct findings list = {0};
 
         judge_hf_home(&list, &d, &m, false);
@@ -89,7 +91,8 @@ static void test_room(void **state)
 
 static void test_hf_home_itself(void **state)
 {
-    const struct model_facts hub = {.name = "org/m-1B"};
+    const struct model_facts hub = {.name = "org/m-1B", .given = true};
+    const struct model_facts unnamed = {.name = "Qwen/Qwen3-32B-FP8"};
     const struct model_facts path = {.name = "/models/m", .is_path = true, .path_exists = true};
     const struct model_facts gone = {.name = "/models/m", .is_path = true};
     const struct expected with_path[] = {
@@ -107,6 +110,11 @@ static void test_hf_home_itself(void **state)
     expect_findings(&list, with_path, 2);
     judge_hf_home(&list, &d, &gone, false);
     expect_findings(&list, without, 2);
+    judge_hf_home(&list, &d, &unnamed, false);
+    expect_finding(&list, CHECK_DISK_HF_HOME, VERDICT_OK, "no model is named", NULL);
+    d.free = 19 * GB;
+    judge_hf_home(&list, &d, &unnamed, false);
+    expect_finding(&list, CHECK_DISK_HF_HOME, VERDICT_FAIL, "less than 20 %", "HF_HOME");
     d.writable = false;
     d.error = EROFS;
     judge_hf_home(&list, &d, &hub, false);
@@ -302,6 +310,7 @@ static void test_looks_at_models(void **state)
     char *blobs = make_dir(model, "blobs");
     char *snapshots = make_dir(model, "snapshots");
     struct model_facts m;
+    char *snapshot;
     char *partial;
 
     look_model(*state, "org/other", &m);
@@ -311,7 +320,8 @@ static void test_looks_at_models(void **state)
     look_model(*state, "org/m", &m);
     assert_true(!m.complete);
     assert_in_range(m.bytes, 2 * SIZE, 2 * SIZE + 65536);
-    mem_free(make_dir(snapshots, "0123"));
+    snapshot = make_dir(snapshots, "0123");
+    make_file(snapshot, "config.json", 0);
     look_model(*state, "org/m", &m);
     assert_false(m.complete); /* one blob is still under way */
     partial = mem_printf("%s/bb.incomplete", blobs);
@@ -327,6 +337,7 @@ static void test_looks_at_models(void **state)
     mem_free(model);
     mem_free(blobs);
     mem_free(snapshots);
+    mem_free(snapshot);
 }
 
 static void test_looks_at_the_machine(void **state)
