@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 from deployment import DEPLOY, ROOT, UNIT, compose, documents, unit_command, unit_settings
-from lab import MLGATE, within
+from harness import eventually
+from lab import MLGATE, is_instrumented, wait_echo, within
 
 yaml = pytest.importorskip("yaml", reason="skipped (no python3-yaml)")
 
@@ -189,6 +190,58 @@ def test_unit_is_hardened():
         pytest.skip("skipped (this systemd-analyze looks at no files)")
     done = analyze("security", "--offline=true", f"--threshold={EXPOSURE_MAX}", UNIT)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def calls_of(group):
+    """The names in a group of systemd's, groups within it resolved."""
+    names = set()
+    for word in analyze("syscall-filter", group).stdout.split("\n")[1:]:
+        word = word.strip()
+        if word.startswith("@"):
+            names |= calls_of(word)
+        elif word and not word.startswith("#"):
+            names.add(word)
+    return names
+
+
+def traced(trace):
+    """(calls, families of sockets) of a file that strace wrote."""
+    lines = [line.split(None, 1)[1] for line in trace.read_text().splitlines()]
+    calls = {found[1] for line in lines if (found := re.match(r"(\w+)\(", line))}
+    return calls, {found[1] for line in lines if (found := re.match(r"socket\((AF_\w+)", line))}
+
+
+@needs_systemd
+@pytest.mark.skipif(is_instrumented(MLGATE), reason="skipped (a sanitizer's calls are not ours)")
+def test_unit_allows_what_the_server_does(lab):
+    """From the start over a session, its users and its status to the stop."""
+    trace = lab.path("strace")
+    strace = ["strace", "-D", "-f", "-o", trace]  # the server stays the process that is signalled
+    trial = [*strace, "true"]
+    if not shutil.which("strace") or subprocess.run(trial, capture_output=True).returncode != 0:
+        pytest.skip("skipped (no strace, or it may not trace here)")
+    lab.wrap = strace
+    state = lab.path("state")
+    metrics = str(lab.ports.take())
+    server = lab.flag_server(
+        *("--state-dir", state, "--metrics", metrics, "--proxy-bind", "127.0.0.0/8")
+    )
+    lab.wrap = []
+    proxy = lab.proxy("echo", lab.service())
+    lab.client(server, [proxy])
+    wait_echo(proxy.port, 10)
+    assert health(metrics)[0] == 0
+    assert "echo" in said("status", "--server", "--state-dir", state)
+    server.process.stop()
+    eventually(lambda: "+++ exited" in trace.read_text(), 10, "the end of the trace")
+    settings = dict(unit_settings())
+    filters = [value for name, value in unit_settings() if name == "SystemCallFilter"]
+    allowed, denied = filters[0].split(), filters[1].lstrip("~").split()
+    may = set().union(*map(calls_of, allowed)) - set().union(*map(calls_of, denied))
+    calls, families = traced(trace)
+    assert {"accept4", "fsync"} <= calls and {"AF_INET", "AF_NETLINK", "AF_UNIX"} <= families
+    assert calls <= may, calls - may
+    assert families <= set(settings["RestrictAddressFamilies"].split())
 
 
 # ---- kubernetes ----------------------------------------------------------------------------------
