@@ -12,12 +12,8 @@
 #include "cli/gateway.h"
 #include "cli/verb.h"
 #include "config/frpc.h"
-#include "net/lookup.h"
 #include "observe/client_metrics.h"
 #include "tunnel/work.h"
-
-/* Names that the gateway asks for: MLNODE_MANAGEMENT and MLNODE_INFERENCE. */
-enum { UPSTREAMS = 2 };
 
 static void usage(FILE *out)
 {
@@ -198,7 +194,6 @@ static void serve(struct client_run *run)
     struct runtime *r = &run->runtime;
     char error[300];
 
-    lookup_allow((unsigned)run->cfg.n_servers + UPSTREAMS);
     run->tunnel = tunnel_new(r->net, &run->cfg, &events, run, error, sizeof(error));
     if (run->tunnel == NULL) {
         log_error(r->log, "%s", error);

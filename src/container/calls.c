@@ -29,7 +29,7 @@ const struct call calls_allowed[] = {
     {CALL(mmap), .only = {{2, PROT_EXEC, 0}}},
     {CALL(mprotect), .only = {{2, PROT_EXEC, 0}}},
 
-    /* threads of libuv's pool, which resolve names; clone3 hides its flags behind a pointer, and
+    /* threads that resolve names; clone3 hides its flags behind a pointer, and
      * the C library goes back to clone without it */
     {CALL(clone), .only = {{0, CLONE_THREAD | NAMESPACES, CLONE_THREAD}}},
     {CALL(futex)},

@@ -196,7 +196,7 @@ static void set_port(struct sockaddr_in6 *a, uint16_t port)
         a->sin6_port = htons(port);
 }
 
-static void looked_up(void *ctx, int status, const struct addrinfo *found)
+static void looked_up(void *ctx, const char *why, const struct addrinfo *found)
 {
     struct dial *d = ctx;
 
@@ -206,7 +206,7 @@ static void looked_up(void *ctx, int status, const struct addrinfo *found)
     for (unsigned i = 0; i < d->n_addresses; i++)
         set_port(&d->addresses[i], d->target.port);
     if (d->n_addresses == 0)
-        note(d, REASON_RESOLVE_FAILED, status ? uv_strerror(status) : "the name has no address");
+        note(d, REASON_RESOLVE_FAILED, why ? why : "the name has no address");
     prefer_first(d);
     try_next(d);
 }
@@ -229,7 +229,7 @@ static void look_up(struct dial *d)
     d->lookup = lookup_start(d->net, d->target.host, looked_up, d);
     if (d->lookup != NULL)
         return;
-    note(d, REASON_RESOLVE_FAILED, "not a usable name");
+    note(d, REASON_RESOLVE_FAILED, "there is no thread to ask the resolver");
     uv_timer_start(&d->timer, begin, 0, 0);
 }
 

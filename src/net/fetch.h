@@ -34,10 +34,7 @@ struct fetch_answer {
 /* 0 when a whole answer came, whatever its status; else
  *   ERR_SYNTAX  the request's method, path or limits are not usable; nothing was sent
  *   ERR_IO      answer->why tells, and `error` is one sentence (FETCH_ERROR_MAX bytes do)
- * Everything in `answer` was sent by a stranger, and goes through log_safe before it is shown. A
- * resolver that does not answer cannot be interrupted: for a host that is a name its own limits
- * (/etc/resolv.conf; 10 s as a rule) may come on top of timeout_ms. The process must not have
- * forked since it first used libuv's threads. */
+ * Everything in `answer` was sent by a stranger, and goes through log_safe before it is shown. */
 int fetch(const struct fetch_request *request, struct fetch_answer *answer, char *error,
           size_t size);
 /* After success or failure, any number of times. */

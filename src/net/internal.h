@@ -25,7 +25,9 @@ struct net {
     bool stopped;
     uint32_t turn; /* of the loop; wraps */
     struct list tasks;
-    struct list questions; /* lookup.c: names that the resolver is being asked for */
+    struct list lookups; /* lookup.c: names that the resolver is being asked for */
+    struct lookup_desk *lookup_desk;
+    uv_async_t lookup_wake;
     struct list lingering; /* closed connections that still drain, oldest first */
     uint8_t *read_buffer;
     uint8_t *plain_buffer;
@@ -33,6 +35,9 @@ struct net {
 
 /* net.c: sees to it that conn_linger_tick is called while n->lingering has entries. */
 void net_linger_start(struct net *n);
+/* lookup.c: with net_new and net_stop. */
+void lookup_open(struct net *n);
+void lookup_close(struct net *n);
 /* conn.c */
 void conn_linger_tick(struct net *n);
 void conn_drop_lingering(struct net *n);

@@ -1,6 +1,7 @@
-/* Questions for the resolver, which blocks: each keeps a thread of the process while it hangs, and
- * there are few. So whoever asks for a name that is being asked for waits for the same answer, and
- * a question that was given up serves whoever asks next: a name that hangs keeps one thread,
+/* Names to addresses. The C library's resolver blocks, for half a minute where a name server is
+ * silent, so each question has a thread of its own, which nobody waits for: neither another name,
+ * nor the end of the process. Whoever asks for a name that is being asked for gets the same answer,
+ * and a question that was given up serves the next who asks: a name that hangs has one thread,
  * however often it is tried. */
 #ifndef NET_LOOKUP_H
 #define NET_LOOKUP_H
@@ -11,16 +12,13 @@
 
 struct lookup;
 
-/* Exactly one call of `done`, never inside lookup_start, unless lookup_cancel comes first: with 0
- * and at least one address (their ports are 0; valid during the call), or with a negative uv code
- * and NULL. `host` is copied. NULL, and no call, when the resolver cannot even be asked. */
+/* Exactly one call of `done`, never inside lookup_start, unless lookup_cancel or net_stop comes
+ * first: with NULL and at least one address (ports 0; valid during the call), or with why there is
+ * none, in words, and NULL. `host` is copied. NULL, and no call, when there is no thread to ask. */
 struct lookup *lookup_start(struct net *n, const char *host,
-                            void (*done)(void *ctx, int status, const struct addrinfo *found),
+                            void (*done)(void *ctx, const char *why, const struct addrinfo *found),
                             void *ctx);
-/* Not inside `done`. NULL is nothing. */
+/* Not inside `done`; also after net_stop. NULL is nothing. */
 void lookup_cancel(struct lookup *l);
-/* Threads for so many names at the same time, so that one which hangs delays no other. Counts only
- * before the first question of the process; a UV_THREADPOOL_SIZE that somebody has set stays. */
-void lookup_allow(unsigned names);
 
 #endif

@@ -29,7 +29,7 @@ const struct addrinfo *name_choice(const struct addrinfo *found)
     return choice;
 }
 
-static void looked_up(void *ctx, int status, const struct addrinfo *found)
+static void looked_up(void *ctx, const char *why, const struct addrinfo *found)
 {
     struct name *m = ctx;
     const struct addrinfo *choice = name_choice(found);
@@ -40,7 +40,7 @@ static void looked_up(void *ctx, int status, const struct addrinfo *found)
         memcpy(&m->address, choice->ai_addr, sockaddr_len(choice->ai_addr));
     } else {
         log_warn(net_log(m->net), "%s cannot be resolved: %s", m->host,
-                 status ? uv_strerror(status) : "the name has no address");
+                 why ? why : "the name has no address");
     }
 }
 

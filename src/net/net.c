@@ -85,7 +85,6 @@ struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit)
     n->turn = 1; /* no connection has read in this one */
     pool_init(&n->pool, memory_limit);
     list_init(&n->tasks);
-    list_init(&n->questions);
     list_init(&n->lingering);
     n->read_buffer = mem_alloc(NET_READ_SIZE);
     n->plain_buffer = mem_alloc(NET_PLAIN_SIZE);
@@ -101,6 +100,7 @@ struct net *net_new(uv_loop_t *loop, struct log *log, size_t memory_limit)
     uv_unref((uv_handle_t *)&n->gate_timer);
     log_gates_init(&n->gates);
     uv_idle_init(loop, &n->awake);
+    lookup_open(n);
     return n;
 }
 
@@ -113,6 +113,7 @@ void net_stop(struct net *n)
     uv_close((uv_handle_t *)&n->gate_timer, NULL);
     n->stopped = true;
     uv_close((uv_handle_t *)&n->awake, NULL);
+    lookup_close(n);
 }
 
 void net_free(struct net *n)

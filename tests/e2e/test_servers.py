@@ -176,6 +176,11 @@ def silent_names(lab):
     assert "frp.test" in {name for name, _ in names.asked[asked:]}
     c.process.signal(signal.SIGTERM)
     assert c.process.wait_end(within(5)) == 0
+    c.start("client")  # nobody kills this one when it does not end
+    c.process.wait_line(rf"\[frpc-{good.number}\] login", within(5))
+    assert {name for name, _ in names.asked} == {*silent, "frp.test"}
+    c.process.signal(signal.SIGTERM)
+    assert c.process.wait_end(within(5)) == 0
 
 
 def test_names_that_hang(tmp_path):
