@@ -181,16 +181,16 @@ static void note_addresses(struct tunnel_facts *f, const struct addrinfo *list)
     }
 }
 
-static void looked_up(void *ctx, int status, const struct addrinfo *found)
+static void looked_up(void *ctx, const char *why, const struct addrinfo *found)
 {
     struct ask_tunnel *a = ctx;
 
     a->lookup = NULL;
     note_addresses(a->facts, found);
-    if (status == 0)
+    if (why == NULL)
         dial_server(a);
     else
-        finish(a, REASON_RESOLVE_FAILED, uv_strerror(status));
+        finish(a, REASON_RESOLVE_FAILED, why);
 }
 
 static void look_up(uv_timer_t *timer)

@@ -1,6 +1,5 @@
 #include "check/asking.h"
 
-#include "net/lookup.h"
 
 enum {
     REDRAW_MS = 250,
@@ -25,7 +24,6 @@ static void draw(uv_timer_t *timer)
 void asking_open(struct asking *a, FILE *terminal)
 {
     *a = (struct asking){.terminal = terminal};
-    lookup_allow(CHECK_NAMES_MAX);
     uv_loop_init(&a->loop);
     a->net = net_new(&a->loop, NULL, 0);
     uv_timer_init(&a->loop, &a->deadline);

@@ -10,7 +10,6 @@
 
 enum {
     CHECK_DEADLINE_MS = 12000, /* a whole check stays below 15 s */
-    CHECK_NAMES_MAX = 24,      /* servers, API node, MLNode: each name may hang alone */
 };
 
 struct asking {
