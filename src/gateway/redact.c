@@ -150,8 +150,9 @@ static bool redact_value(json_t *value, const char *place)
         return is_listed(place, value) && !is_local_path(place, value);
     if (!is_listed(place, value) && !leads_on(place))
         return false;
-    json_array_foreach(value, i, item) if (!redact_value(item, place))
-        json_array_remove(value, i--);
+    json_array_foreach (value, i, item)
+        if (!redact_value(item, place))
+            json_array_remove(value, i--);
     return true;
 }
 
@@ -161,8 +162,7 @@ static void redact_object(json_t *object, const char *place)
     json_t *value;
     void *next;
 
-    json_object_foreach_safe(object, next, key, value)
-    {
+    json_object_foreach_safe (object, next, key, value) {
         char below[PATH_ROOM];
         int n = snprintf(below, sizeof(below), "%s%s%s", place, place[0] ? "." : "", key);
 

@@ -84,7 +84,8 @@ static void server_section(struct report *r, const json_t *server)
     if (has(server, "round_trip_ms"))
         line_item(r, "round trip %s", human_ms(ms, real(server, "round_trip_ms")));
     line_end(r, LINE_PLAIN, "server");
-    json_array_foreach(member(server, "ports"), i, p) add_port(r, p);
+    json_array_foreach (member(server, "ports"), i, p)
+        add_port(r, p);
     line_end(r, LINE_PLAIN, "  ports");
     traffic(r, server);
     last_end(r, server);
@@ -100,8 +101,7 @@ static void add_outcomes(struct report *r, const json_t *outcomes)
     const char *key;
     json_t *value;
 
-    json_object_foreach(object, key, value)
-    {
+    json_object_foreach (object, key, value) {
         char *at;
 
         log_safe(word, sizeof(word), key, strlen(key));
@@ -134,8 +134,7 @@ static void refusals(struct report *r, const json_t *gateway)
     size_t i;
     json_t *refusal;
 
-    json_array_foreach(member(gateway, "last_refusals"), i, refusal)
-    {
+    json_array_foreach (member(gateway, "last_refusals"), i, refusal) {
         char text[STRING_ROOM];
         char age[HUMAN_MAX];
 
@@ -184,8 +183,7 @@ static void mlnode_section(struct report *r, const json_t *mlnode)
     if (has(mlnode, "asked_model"))
         line_item(r, "asked for %s", string(mlnode, "asked_model", text));
     line_end(r, LINE_PLAIN, "MLNode");
-    json_array_foreach(member(mlnode, "engines"), i, e)
-    {
+    json_array_foreach (member(mlnode, "engines"), i, e) {
         line_item(r, "%u %s", (unsigned)number(e, "port"),
                   json_is_true(member(e, "live")) ? "live" : "lost");
         line_add(r, " (%s now", human_count(n, number(e, "in_flight")));
@@ -245,8 +243,7 @@ static void container_section(struct report *r, const json_t *container)
     child_line(r, container, "mlnode");
     child_line(r, container, "model");
     line_end(r, LINE_PLAIN, "processes");
-    json_array_foreach(member(container, "restarts"), i, restart)
-    {
+    json_array_foreach (member(container, "restarts"), i, restart) {
         char text[STRING_ROOM];
         char age[HUMAN_MAX];
 
@@ -268,7 +265,8 @@ void report_write(FILE *out, const json_t *document, bool colour)
     title(&r, document);
     report_broken(&r, document);
     report_server(&r, document);
-    json_array_foreach(member(document, "servers"), i, server) server_section(&r, server);
+    json_array_foreach (member(document, "servers"), i, server)
+        server_section(&r, server);
     mlnode_section(&r, section(document, "mlnode"));
     model_section(&r, section(document, "model"));
     gateway_section(&r, section(document, "gateway"));

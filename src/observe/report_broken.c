@@ -45,8 +45,7 @@ static void broken_ports(struct report *r, const json_t *server)
     size_t i;
     json_t *p;
 
-    json_array_foreach(ports, i, p)
-    {
+    json_array_foreach (ports, i, p) {
         if (!string_is(p, "state", "refused"))
             continue;
         line_add(r, "%s: port %u is refused", string(server, "address", text),
@@ -85,8 +84,7 @@ static const json_t *last_restart_of(const json_t *container, const char *who)
     size_t i;
     json_t *restart;
 
-    json_array_foreach(member(container, "restarts"), i, restart)
-    {
+    json_array_foreach (member(container, "restarts"), i, restart) {
         if (string_is(restart, "who", who))
             return restart;
     }
@@ -146,8 +144,7 @@ static void broken_again(struct report *r, const json_t *container, const char *
     size_t i;
     json_t *restart;
 
-    json_array_foreach(member(container, "restarts"), i, restart)
-    {
+    json_array_foreach (member(container, "restarts"), i, restart) {
         count += string_is(restart, "who", who) && number(restart, "ago_s") <= STORM_S;
     }
     if (count < STORM)
@@ -194,7 +191,8 @@ void report_broken(struct report *r, const json_t *d)
         line_add(r, "the container is %s", string(container, "phase", text));
         line_end(r, LINE_BROKEN, "!");
     }
-    json_array_foreach(member(d, "servers"), i, server) broken_server(r, server);
+    json_array_foreach (member(d, "servers"), i, server)
+        broken_server(r, server);
     broken_mlnode(r, d);
     broken_model(r, d);
     broken_container(r, container);

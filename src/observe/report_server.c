@@ -54,7 +54,8 @@ static void client(struct report *r, const json_t *c)
     if (has(c, "round_trip_ms"))
         line_item(r, "round trip %s", human_ms(words, real(c, "round_trip_ms")));
     line_end(r, LINE_PLAIN, "client");
-    json_array_foreach(member(c, "ports"), i, p) port_line(r, p, i == 0 ? "  ports" : "");
+    json_array_foreach (member(c, "ports"), i, p)
+        port_line(r, p, i == 0 ? "  ports" : "");
 }
 
 static void refused(struct report *r, const json_t *d)
@@ -62,8 +63,7 @@ static void refused(struct report *r, const json_t *d)
     size_t i;
     json_t *login;
 
-    json_array_foreach(member(d, "refused_logins"), i, login)
-    {
+    json_array_foreach (member(d, "refused_logins"), i, login) {
         char text[STRING_ROOM];
         char age[HUMAN_MAX];
 
@@ -89,5 +89,6 @@ void report_server(struct report *r, const json_t *d)
     }
     numbers(r, d);
     refused(r, d);
-    json_array_foreach(member(d, "clients"), i, c) client(r, c);
+    json_array_foreach (member(d, "clients"), i, c)
+        client(r, c);
 }

@@ -39,8 +39,7 @@ static void split_value(const json_t *value, const struct words *to)
 
     if (json_is_string(value))
         split_words(json_string_value(value), to);
-    json_array_foreach(value, i, part)
-    {
+    json_array_foreach (value, i, part) {
         const json_t *text = json_is_object(part) ? json_object_get(part, "text") : part;
 
         if (json_is_string(text))
