@@ -148,8 +148,8 @@ static void check_disk(const struct env_config *env, struct findings *list)
     judge_log_dir(list, &logs, env->ubuntu_test);
 }
 
-static void check_gateway_listen(const struct port_table *ports, const char *variable,
-                                 const struct server_addr *at, bool instance, struct findings *list)
+static void check_listener(const struct port_table *ports, const char *variable,
+                           const struct server_addr *at, bool instance, struct findings *list)
 {
     char *address = name_of(at);
     struct holder_facts f = {.variable = variable, .address = address};
@@ -247,9 +247,10 @@ static void check_here(const struct env_config *env, const struct port_table *po
                        const struct instance_facts *instance, struct host_facts *host,
                        struct findings *list)
 {
-    check_gateway_listen(ports, "GATEWAY_LISTEN", &env->gateway_listen, instance->here, list);
-    check_gateway_listen(ports, "GATEWAY_LISTEN_POC", &env->gateway_listen_poc, instance->here,
-                         list);
+    check_listener(ports, "GATEWAY_LISTEN", &env->gateway_listen, instance->here, list);
+    check_listener(ports, "GATEWAY_LISTEN_POC", &env->gateway_listen_poc, instance->here, list);
+    if (env->metrics_listen.host != NULL)
+        check_listener(ports, "METRICS_LISTEN", &env->metrics_listen, instance->here, list);
     check_disk(env, list);
     host->test = env->ubuntu_test;
     host->tensor_parallel_size = env->tensor_parallel_size;

@@ -23,7 +23,8 @@
     X(CLOCK_API, "clock.api", "our clock against the API node's")                                  \
     X(MLNODE_MANAGEMENT, "mlnode.management", "who answers at MLNODE_MANAGEMENT")                  \
     X(MLNODE_INFERENCE, "mlnode.inference", "who answers at MLNODE_INFERENCE")                     \
-    X(GATEWAY_LISTEN, "gateway.listen", "whether the gateway's listeners are free or ours")        \
+    X(GATEWAY_LISTEN, "gateway.listen",                                                            \
+      "whether the listeners of gateway and metrics are free or ours")                             \
     X(DISK_HF_HOME, "disk.hf_home", "HF_HOME: may be written, has room for the model")             \
     X(DISK_FRP_CONFIG_DIR, "disk.frp_config_dir", "FRP_CONFIG_DIR: may be written")                \
     X(DISK_LOG_DIR, "disk.log_dir", "LOG_DIR: may be written")                                     \
@@ -35,7 +36,7 @@
     X(PORTS_LISTENING, "ports.listening", "TCP listeners that are not on loopback")                \
     X(BIND_GUARD, "bind_guard", "whether the bind guard can be put in place")                      \
     X(SANDBOX, "sandbox", "what the worker can give up here")                                      \
-    X(SERVER_BIND, "server.bind", "whether the server's port is free or its own")                  \
+    X(SERVER_BIND, "server.bind", "whether the server's own ports are free or held by a server")   \
     X(SERVER_PROXY_BIND, "server.proxy_bind", "whether strangers reach the clients' ports")        \
     X(SERVER_PORTS, "server.ports", "the ports that clients may claim against known ones")         \
     X(SERVER_TLS, "server.tls", "certificate and key of the server, and their expiry")             \

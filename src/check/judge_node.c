@@ -20,6 +20,18 @@ enum {
 
 /* ---- where the server listens ---------------------------------------------------------------- */
 
+/* Who holds a port for a container that has published it. */
+static bool is_forwarder(const char *name)
+{
+    static const char *const names[] = {"docker-proxy", "rootlessport", "rootlesskit",
+                                        "conmon",       "slirp4netns",  "pasta"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strncmp(name, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
 void judge_server_bind(struct findings *list, const struct holder_facts *f)
 {
     bool server = f->ours || strcmp(f->name, "frps") == 0;
@@ -33,6 +45,9 @@ void judge_server_bind(struct findings *list, const struct holder_facts *f)
     } else if (server) {
         finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_OK, "is held by %s (process %d)",
                     f->name, f->pid);
+    } else if (is_forwarder(f->name)) {
+        finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_OK,
+                    "is published by a container, through %s (process %d)", f->name, f->pid);
     } else if (f->name[0] == '\0') {
         finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_WARN,
                     "is held by a program that only root may see");
@@ -40,7 +55,8 @@ void judge_server_bind(struct findings *list, const struct holder_facts *f)
     } else {
         finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_FAIL,
                     "is held by %s (process %d), which is no frp server", f->name, f->pid);
-        finding_remedy(list, "end that program, or choose another port with --bind (bind_port)");
+        finding_remedy(
+            list, "end that program, or choose another port with --bind (bind_port) or --metrics");
     }
 }
 
@@ -194,12 +210,9 @@ void judge_token_file(struct findings *list, const struct token_file_facts *f)
                     "%s may read it (mode %04o)", f->mode & 07 ? "everybody" : "its group",
                     (unsigned)(f->mode & 07777));
         finding_remedy(list, "chmod 600 %s", f->path);
-    } else if (f->owner != 0 && f->owner != f->us) {
-        finding_add(list, CHECK_TOKEN_FILE, f->path, VERDICT_WARN,
-                    "it belongs to user %u, who may change it", (unsigned)f->owner);
-        finding_remedy(list, "let root own it, or the server's user");
     } else {
-        finding_add(list, CHECK_TOKEN_FILE, f->path, VERDICT_OK, "only its owner may read it");
+        finding_add(list, CHECK_TOKEN_FILE, f->path, VERDICT_OK,
+                    "only its owner, user %u, may read it", (unsigned)f->owner);
     }
 }
 

@@ -51,7 +51,6 @@ struct token_file_facts {
     int error;        /* errno */
     mode_t mode;
     uid_t owner;
-    uid_t us;
 };
 
 /* One connection tried. */

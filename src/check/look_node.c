@@ -112,7 +112,6 @@ void look_token_file(struct token_file_facts *f)
 {
     struct stat st;
 
-    f->us = geteuid();
     if (f->path == NULL)
         return;
     if (stat(f->path, &st) != 0) {

@@ -72,19 +72,27 @@ static void ask_all(struct questions *q, const struct network_node_check *c)
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
+static void judge_listener(const char *host, uint16_t port, const struct port_table *ports,
+                           struct findings *list)
+{
+    char *address = mem_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    struct holder_facts holder = {.address = address};
+
+    look_holder(ports, host, port, &holder);
+    judge_server_bind(list, &holder);
+    mem_free(address);
+}
+
 static void check_binds(const struct server_config *cfg, const struct port_table *ports,
                         const char *public, struct findings *list)
 {
-    char *bind = mem_printf(strchr(cfg->bind_addr, ':') ? "[%s]:%u" : "%s:%u", cfg->bind_addr,
-                            cfg->bind_port);
-    struct holder_facts holder = {.address = bind};
     struct proxy_bind_facts proxy;
     char address[ADDR_TEXT];
     char error[LOOK_ERROR];
 
-    look_holder(ports, cfg->bind_addr, cfg->bind_port, &holder);
-    judge_server_bind(list, &holder);
-    mem_free(bind);
+    judge_listener(cfg->bind_addr, cfg->bind_port, ports, list);
+    if (cfg->metrics_addr != NULL)
+        judge_listener(cfg->metrics_addr, cfg->metrics_port, ports, list);
     look_proxy_bind(cfg, public, &proxy, address, error);
     judge_proxy_bind(list, &proxy);
 }

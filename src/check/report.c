@@ -46,10 +46,10 @@ static void wrap(const char *text, unsigned used, unsigned columns, FILE *out)
 
 static void print_on_terminal(const struct finding *f, unsigned columns, FILE *out)
 {
-    size_t used = strlen(check_id_text(f->id)) + 2 + (f->subject ? strlen(f->subject) + 1 : 0);
+    size_t used = strlen(check_id_text(f->id)) + 3 + (f->subject ? strlen(f->subject) + 1 : 0);
 
-    fprintf(out, "%s%s%s %s%s%s%s%s", looks[f->verdict].colour, looks[f->verdict].sign, plain, bold,
-            check_id_text(f->id), plain, f->subject ? " " : "", f->subject ? f->subject : "");
+    fprintf(out, "%s%s%s %s%s%s%s%s:", looks[f->verdict].colour, looks[f->verdict].sign, plain,
+            bold, check_id_text(f->id), plain, f->subject ? " " : "", f->subject ? f->subject : "");
     wrap(f->found, (unsigned)used, columns, out);
     if (f->remedy != NULL) {
         fprintf(out, "  %s>%s ", looks[f->verdict].colour, plain);
