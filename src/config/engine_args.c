@@ -11,6 +11,7 @@
 
 static const char tensor_size[] = "--tensor-parallel-size";
 static const char pipeline_size[] = "--pipeline-parallel-size";
+static const char data_size[] = "--data-parallel-size";
 
 /* A shorter beginning of the two could mean another flag. */
 enum { ABBREVIATION_MIN = sizeof("--tensor-p") - 1 };
@@ -18,7 +19,7 @@ enum { ABBREVIATION_MIN = sizeof("--tensor-p") - 1 };
 static const struct {
     const char *alias;
     const char *name;
-} aliases[] = {{"-tp", tensor_size}, {"-pp", pipeline_size}};
+} aliases[] = {{"-tp", tensor_size}, {"-pp", pipeline_size}, {"-dp", data_size}};
 
 /* MLNode puts these before the words of the node object, and vLLM obeys the last of two. */
 static const char *const taken[] = {"--model", "--host", "--port"};
@@ -66,6 +67,18 @@ static bool abbreviates(const char *name, const char *whole)
     size_t len = strlen(name);
 
     return len >= ABBREVIATION_MIN && len < strlen(whole) && memcmp(name, whole, len) == 0;
+}
+
+/* "-tp4": vLLM takes a value behind '=' or a blank only. */
+static bool sticks_to_its_value(const char *name)
+{
+    for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+        size_t len = strlen(aliases[i].alias);
+
+        if (strncmp(name, aliases[i].alias, len) == 0 && isdigit((unsigned char)name[len]))
+            return true;
+    }
+    return false;
 }
 
 /* ---- words ----------------------------------------------------------------------------------- */
@@ -126,6 +139,10 @@ static bool may_stand(struct reading *r, const char *name)
                      abbreviates(name, tensor_size) ? tensor_size : pipeline_size);
         return false;
     }
+    if (sticks_to_its_value(name)) {
+        problem_addf(r->problems, name, "is no flag of vLLM: put a blank before the number");
+        return false;
+    }
     return true;
 }
 
@@ -180,6 +197,10 @@ static void read_flag(struct reading *r, const char *word)
         } else {
             if (strcmp(name, "--served-model-name") == 0)
                 check_served_name(r, word);
+            if (strcmp(name, data_size) == 0)
+                problem_warn(r->problems, data_size,
+                             "is not counted by MLNode, which starts an engine for each group of "
+                             "GPUs by the two other sizes: too many");
             push(r->out, word);
         }
     }

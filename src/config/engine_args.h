@@ -32,7 +32,8 @@ struct engine_wish {
  * and has the other words in their order; engine_args_free releases it, also after errors. Errors:
  * a flag twice (vLLM obeys the last one, MLNode the first), a size that contradicts the wish or is
  * no number, an abbreviated size, what MLNode itself says (--model, --host, --port), a value
- * without a flag, words that JSON cannot hold. A warning: --served-model-name with another name. */
+ * without a flag, words that JSON cannot hold. Warnings: --served-model-name with another name, and
+ * --data-parallel-size. */
 void engine_args_read(char *const *words, const struct engine_wish *wish, struct engine_args *out,
                       struct problems *problems);
 void engine_args_free(struct engine_args *args);

@@ -67,8 +67,12 @@ static void run(const struct fetch_request *r, struct asking *a)
     struct http_client *client;
     struct net *net;
     uv_loop_t loop;
+    int rc = uv_loop_init(&loop);
 
-    uv_loop_init(&loop);
+    if (rc != 0) {
+        failed(a, REASON_IO_ERROR, uv_strerror(rc)); /* no descriptor is free */
+        return;
+    }
     net = net_new(&loop, NULL, 0);
     client = http_client_new(net, &target, &events, a);
     http_client_ask(client, &ask);

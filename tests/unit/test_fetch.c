@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@
 
 enum {
     LONG_MS = 20 * 1000, /* a limit that only a hanging test reaches */
-    SHORT_MS = 150,      /* one that is to be reached */
+    SHORT_MS = 1000,     /* one that is to be reached, after what the server says */
     BODY_MAX = 1000,
     REQUEST_MAX = 4096,
 };
@@ -253,11 +254,11 @@ static void test_time_runs_out(void **state)
         const char *says;
         const char *error;
     } stages[] = {
-        {"", "no answer within 150 ms"},
-        {"HTTP/1.1 200 OK\r\nConte", "no answer within 150 ms"},
-        {"HTTP/1.1 100 Continue\r\n\r\n", "no answer within 150 ms"},
-        {HEAD "Content-Length: 11\r\n\r\n" TEN, "no complete answer within 150 ms"},
-        {HEAD "\r\n" TEN, "no complete answer within 150 ms"},
+        {"", "no answer within 1000 ms"},
+        {"HTTP/1.1 200 OK\r\nConte", "no answer within 1000 ms"},
+        {"HTTP/1.1 100 Continue\r\n\r\n", "no answer within 1000 ms"},
+        {HEAD "Content-Length: 11\r\n\r\n" TEN, "no complete answer within 1000 ms"},
+        {HEAD "\r\n" TEN, "no complete answer within 1000 ms"},
     };
 
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
@@ -320,6 +321,24 @@ static void test_refused(void **state)
     assert_int_equal(fetch(&r, &a, error, sizeof(error)), ERR_IO);
     assert_int_equal(a.why, REASON_RESOLVE_FAILED);
     fetch_release(&a);
+}
+
+static void test_no_descriptor_is_free(void **state)
+{
+    struct rlimit before;
+    struct fetch_answer a;
+    char error[FETCH_ERROR_MAX] = "";
+    struct fetch_request r = {
+        .host = "127.0.0.1", .port = 1, .path = "/", .timeout_ms = LONG_MS, .body_max = BODY_MAX};
+    int rc;
+
+    getrlimit(RLIMIT_NOFILE, &before);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max});
+    rc = fetch(&r, &a, error, sizeof(error));
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(rc, ERR_IO);
+    assert_int_equal(a.why, REASON_IO_ERROR);
+    assert_string_equal(error, "too many open files");
 }
 
 /* ---- what is sent ---------------------------------------------------------------------------- */
@@ -442,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_time_runs_out),
         cmocka_unit_test(test_time_runs_out_while_connecting),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_no_descriptor_is_free),
         cmocka_unit_test(test_the_request),
         cmocka_unit_test(test_a_head_has_no_body),
         cmocka_unit_test(test_words_that_no_head_may_hold),

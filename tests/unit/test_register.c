@@ -51,6 +51,10 @@ static const struct row {
     {"--served_model_name=x", 1, "--tensor-parallel-size 1 --served_model_name=x",
      "--served-model-name", true},
 
+    {"-dp 2", 1, "--tensor-parallel-size 1 -dp 2", "--data-parallel-size", true},
+
+    {"-tp4", 4, NULL, "-tp4", false},
+    {"-pp2", 1, NULL, "-pp2", false},
     {"-tp 2", 1, NULL, "--tensor-parallel-size", false},
     {"-tp 2 --tensor-parallel-size=2", 2, NULL, "--tensor-parallel-size", false},
     {"-pp 2 -pp=2", 1, NULL, "--pipeline-parallel-size", false},
