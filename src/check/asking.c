@@ -1,6 +1,5 @@
 #include "check/asking.h"
 
-
 enum {
     REDRAW_MS = 250,
     LAST_WORDS_MS = 300, /* what was said on a connection leaves, its end is answered */

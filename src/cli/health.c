@@ -20,7 +20,7 @@ static void usage(FILE *out)
     fputs(
         "usage: mlgate health [--live | --server [ADDRESS:]PORT]\n\n"
         "Asks the `mlgate run` of this container, as root. Status 0: ready, which means that the\n"
-        "tunnel is registered with the server and MLNode's management answers. Otherwise 1.\n\n"
+        "tunnel is registered with a server and MLNode's management answers. Otherwise 1.\n\n"
         "  -l, --live   0 when the supervisor and its worker respond, whatever the network node\n"
         "               and MLNode do: the only question that may decide about a restart\n"
         "  -s, --server [ADDRESS:]PORT\n"

@@ -26,8 +26,9 @@ const struct field env_fields[] = {
      COUNT(n_servers),
      .required = true,
      .example = "frp.example.org:7000",
-     .help = "The FRP server on the network node. A list means several doors to one network node; "
-             "two API nodes must not share one MLNode."},
+     .help =
+         "The FRP server on the network node. With a list, all doors to one network node, there "
+         "is a session to each at the same time; two API nodes must not share one MLNode."},
     {.name = "SECRET_FRP_TOKEN",
      .kind = FIELD_TOKEN,
      AT(token),

@@ -27,7 +27,7 @@ enum beat_manner {
 
 struct beat {
     uint32_t magic;
-    uint8_t registered; /* 0, 1: every proxy is confirmed by the server */
+    uint8_t registered; /* 0, 1: one server at least has confirmed every proxy */
     uint8_t manner;     /* enum beat_manner */
     uint8_t draining;   /* 0, 1: no new requests are taken */
     uint8_t zero;

@@ -14,6 +14,7 @@ from containers import Container, in_namespaces, play_scene
 from dns import NameServer
 from harness import eventually
 from lab import FRPC, MLGATE, within
+from test_status import wait_document
 
 REGISTERED = r"\[frpc-{}\] \[client-mlnode-\d+-{}\] start proxy success"
 
@@ -149,6 +150,33 @@ def test_one_with_troubles(lab, trouble, first):
     assert c.process.count(rf"\[frpc-{good.number}\] .*(lost|next try)") == 0
     c.process.signal(signal.SIGTERM)
     assert c.process.wait_end(within(5)) == 0
+
+
+def test_status_tells_them_apart(lab):
+    """One that serves, one that does not know the token, one that gives no ports."""
+    good, stranger, closed = Door(lab, 1), Door(lab, 2, token="another"), Door(lab, 3, allow_ports="1-2")
+    c = container(lab, good.address, stranger.address, closed.address).start("run").wait_ready()
+    assert good.serves(c)
+
+    def states(found):
+        return [server["state"] for server in found["servers"]]
+
+    settled = ["registered", "waiting", "registering"]
+    found = wait_document(c.directory, lambda found: states(found) == settled, "three states")
+    doors = found["servers"]
+    assert [server["address"] for server in doors] == [good.address, stranger.address, closed.address]
+    assert [server["sessions"] for server in doors] == [1, 0, 1]
+    ports = [c.port_1, c.port_2]
+    assert [(port["remote"], port["state"]) for port in doors[0]["ports"]] == [
+        (port, "confirmed") for port in ports
+    ]
+    assert doors[0]["bytes_in"] > 0 and doors[0]["bytes_out"] > 0
+    assert doors[1]["last_end"]["reason"] == "auth-failed"
+    assert "SECRET_FRP_TOKEN" in doors[1]["last_end"]["text"]
+    assert doors[1]["next_try_s"] >= 0
+    assert {port["remote"]: port["state"] for port in doors[2]["ports"]}[c.port_1] == "refused"
+    assert doors[2]["ports"][0]["error"] == "port not allowed"
+    assert all(server["bytes_in"] == 0 for server in doors[1:])
 
 
 def silent_names(lab):
