@@ -46,6 +46,15 @@ __attribute__((format(printf, 1, 0))) static char *safe_format(const char *forma
     return safe_copy(text, sizeof(text));
 }
 
+/* Texts of the network begin with the address, which is the subject already. */
+static void drop_subject(char *found, const char *subject)
+{
+    size_t len = subject != NULL ? strlen(subject) : 0;
+
+    if (len > 0 && strncmp(found, subject, len) == 0 && strncmp(found + len, ": ", 2) == 0)
+        memmove(found, found + len + 2, strlen(found + len + 2) + 1);
+}
+
 void finding_add(struct findings *list, enum check_id id, const char *subject, enum verdict verdict,
                  const char *format, ...)
 {
@@ -63,6 +72,7 @@ void finding_add(struct findings *list, enum check_id id, const char *subject, e
         .found = safe_format(format, args),
     };
     va_end(args);
+    drop_subject(f->found, f->subject);
 }
 
 void finding_remedy(struct findings *list, const char *format, ...)

@@ -84,7 +84,8 @@ struct findings {
 void findings_free(struct findings *list);
 
 /* Adds one. All text is escaped (log_safe) and cut here, so that nothing a peer said reaches a
- * terminal as it came. `subject` may be NULL. */
+ * terminal as it came, and a subject with which the sentence begins once more is left out of it.
+ * `subject` may be NULL. */
 void finding_add(struct findings *list, enum check_id id, const char *subject, enum verdict verdict,
                  const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* What to do about the one that was added last. */

@@ -315,14 +315,28 @@ static void test_escaped(void **state)
     assert_int_equal(findings_status(&list), 0);
 }
 
+static void test_subject_is_said_once(void **state)
+{
+    struct findings list = {0};
+
+    finding_add(&list, CHECK_TCP, "a:1", VERDICT_FAIL, "a:1: connect-timeout");
+    finding_add(&list, CHECK_TCP, "a:1", VERDICT_FAIL, "a:12: connect-timeout");
+    finding_add(&list, CHECK_TCP, NULL, VERDICT_FAIL, "a:1: connect-timeout");
+    assert_string_equal(list.items[0].found, "connect-timeout");
+    assert_string_equal(list.items[1].found, "a:12: connect-timeout");
+    assert_string_equal(list.items[2].found, "a:1: connect-timeout");
+    findings_free(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_is_well),      cmocka_unit_test(test_the_way_ends),
-        cmocka_unit_test(test_logins_that_fail), cmocka_unit_test(test_a_wrong_clock),
-        cmocka_unit_test(test_stock_server),     cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_which_refused),    cmocka_unit_test(test_expiry),
-        cmocka_unit_test(test_ping_unanswered),  cmocka_unit_test(test_escaped),
+        cmocka_unit_test(test_all_is_well),          cmocka_unit_test(test_the_way_ends),
+        cmocka_unit_test(test_logins_that_fail),     cmocka_unit_test(test_a_wrong_clock),
+        cmocka_unit_test(test_stock_server),         cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_which_refused),        cmocka_unit_test(test_expiry),
+        cmocka_unit_test(test_ping_unanswered),      cmocka_unit_test(test_escaped),
+        cmocka_unit_test(test_subject_is_said_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,344 @@
+"""doc/OPERATING.md, held against the product: each of the ten things is broken as the runbook says,
+the one call that it names is made, and what it quotes must be in the output; after the remedy it
+must be gone, and the runbook's last line be there.
+
+The document has example names (EXAMPLES below) where a test has ports of its own, and … where words
+differ from case to case. Lines are compared without regard to where they wrap."""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from containers import Container, children_of, name_of
+from harness import eventually
+from hub import REPOSITORY, Hub
+from lab import MLGATE, PASSED_ON, ROOT, TOKEN, Server, within
+from rawfrp import RawClient, RawServer
+from test_check import ApiNode, pin_of
+
+DOCUMENT = ROOT / "doc" / "OPERATING.md"
+PART = "## Ten things to break on purpose"
+TEN = 10
+SERVER, API_NODE, CLIENT_ID = "frp.example.org:7000", "203.0.113.7:9000", "0042"
+SKEW = 1200
+TOOLS = Path(__file__).resolve().parent / "hubtool"
+
+# ---- the document --------------------------------------------------------------------------------
+
+
+def part_of(heading):
+    text = DOCUMENT.read_text(encoding="utf-8")
+    return re.split(r"^## ", text.split(heading + "\n", 1)[1], maxsplit=1, flags=re.M)[0]
+
+
+class Entry:
+    """A title and what follows: the call, what it says, and what it says after the remedy."""
+
+    def __init__(self, text):
+        self.title, self.body = text.split("\n", 1)
+        blocks = re.findall(r"^```\n(.*?)^```$", self.body, re.S | re.M)
+        calls = [block for block in blocks if re.match(r"\$ mlgate (check|status)", block)]
+        assert len(calls) == 1, f"{self.title}: one call, not {len(calls)}"
+        line, said = calls[0].split("\n", 1)
+        self.call = shlex.split(line)[2:]
+        self.said = re.split(r"^…\n", said, flags=re.M)
+        (self.then,) = re.findall(r"^Then: `([^`]+)`$", self.body, re.M)
+
+    def __repr__(self):
+        return self.title
+
+
+def entries():
+    return [Entry(text) for text in re.split(r"^### \d+\. ", part_of(PART), flags=re.M)[1:]]
+
+
+ENTRIES = {entry.title: entry for entry in entries()}
+BREAKERS = {}
+
+
+def breaks(title):
+    def note(function):
+        BREAKERS[title] = function
+        return function
+
+    return note
+
+
+def pattern_of(words, names):
+    """A regular expression for words of the document, with the names of this test."""
+    words = " ".join(words.split())
+    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    found = []
+    for piece in re.split(rf"({known}|…)", words):
+        found.append(".*?" if piece == "…" else names.get(piece, re.escape(piece)))
+    return "".join(found)
+
+
+class Call:
+    """What one call said, on one line, findings and sections told apart by their blanks no more."""
+
+    def __init__(self, stage, words):
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment.update(stage.container.environment, LC_ALL="C")
+        done = subprocess.run(
+            [MLGATE, *words], env=environment, capture_output=True, text=True, timeout=within(20)
+        )
+        assert done.stderr == "", done.stderr
+        self.text = done.stdout
+        self.flat = " ".join(done.stdout.split())
+
+    def says(self, pattern):
+        return re.search(pattern, self.flat) is not None
+
+
+class Stage:
+    """Both sides, and the names that the document has for them."""
+
+    def __init__(self, lab, entry):
+        self.lab = lab
+        self.entry = entry
+        self.state = lab.path("state")
+        self.server = None
+        self.api = ApiNode(lab)
+        self.container = None
+
+    def start_server(self):
+        self.server = self.lab.flag_server("--state-dir", str(self.state))
+        return self.server
+
+    def make(self, server=None, **changes):
+        """The container, not started."""
+        changes.setdefault("API_NODE", f"127.0.0.1:{self.api.port}")
+        self.container = Container(self.lab, server or self.server, **changes)
+        return self.container
+
+    def run(self, **changes):
+        return self.make(**changes).start("run")
+
+    def again(self, **changes):
+        """The same container, made anew with other variables."""
+        self.container.process.stop()
+        self.container.environment.update(changes)
+        self.container.start("run")
+
+    def names(self):
+        c = self.container
+        plain = {
+            SERVER: c.environment["FRP_SERVER"],
+            API_NODE: c.environment["API_NODE"],
+            "127.0.0.1:8080": c.environment["MLNODE_MANAGEMENT"],
+            "8081": str(c.listen),
+            "5050": str(c.listen_poc),
+            f"1{CLIENT_ID}": str(c.port_1),
+            f"2{CLIENT_ID}": str(c.port_2),
+            CLIENT_ID: c.client_id,
+            "an-org/a-model": REPOSITORY,
+        }
+        names = {name: re.escape(value) for name, value in plain.items()}
+        return names | {f"{SKEW} s": rf"(?:{SKEW - 1}|{SKEW}|{SKEW + 1}) s"}
+
+    def found(self):
+        """The one call; all that the document quotes is in its output."""
+        call = Call(self, self.entry.call)
+        for words in self.entry.said:
+            pattern = pattern_of(words, self.names())
+            assert call.says(pattern), f"{pattern!r} is not in:\n{call.text}"
+        assert not call.says(pattern_of(self.entry.then, self.names())), call.text
+
+    def gone(self):
+        call = Call(self, self.entry.call)
+        said = pattern_of(self.entry.said[0].split("\n")[0], self.names())
+        assert not call.says(said), f"{said!r} is still in:\n{call.text}"
+        then = pattern_of(self.entry.then, self.names())
+        assert call.says(then), f"{then!r} is not in:\n{call.text}"
+
+
+# ---- the ten -------------------------------------------------------------------------------------
+
+
+@breaks("A wrong token")
+def wrong_token(s):
+    s.start_server()
+    s.run(SECRET_FRP_TOKEN="another-token-of-somebody").wait_up()
+    s.found()
+    s.again(SECRET_FRP_TOKEN=TOKEN)
+    s.container.wait_ready()
+    s.gone()
+
+
+@breaks("The server is stopped")
+def server_stopped(s):
+    s.start_server()
+    c = s.run().wait_ready()
+    s.server.process.stop(within(5))
+    c.process.wait_line("connect-refused", within(10))
+    s.found()
+    s.server.start().wait_ready()
+    c.wait_ready(within(15))
+    s.gone()
+
+
+@breaks("A firewall drops the packets")
+def packets_dropped(s):
+    """Played by a listener whose queue is full: the kernel drops what else wants to connect."""
+    port = s.lab.ports.take()
+    full = socket.socket()
+    full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    full.bind(("127.0.0.1", port))
+    full.listen(0)
+    waiting = [socket.socket() for _ in range(4)]
+    for sock in waiting:
+        sock.setblocking(False)
+        sock.connect_ex(full.getsockname())
+    s.make(FRP_SERVER=f"127.0.0.1:{port}").start("run").wait_up()
+    s.found()
+    for sock in (full, *waiting):
+        sock.close()
+    s.lab.server(bind_port=port, tls_only=True)
+    s.container.wait_ready(within(15))
+    s.gone()
+
+
+@breaks("The server has a new key")
+def new_key(s):
+    s.start_server()
+    c = s.run(FRP_TLS_PIN=pin_of(s.server)).wait_ready()
+    s.server.process.stop(within(5))
+    for file in s.state.glob("server.*"):
+        file.unlink()
+    s.server.start().wait_ready()
+    c.process.wait_line("matches none of the pins", within(10))
+    s.found()
+    s.again(FRP_TLS_PIN=pin_of(s.server))
+    c.wait_ready()
+    s.gone()
+
+
+@breaks("A clock that is wrong")
+def wrong_clock(s, certificates):
+    """The real server judges a login as it comes from such a machine, and its answer is given to the
+    check; the API node's clock is ahead by as much."""
+    s.start_server()
+    late = RawClient(s.server.port)
+    refusal = late.login(TOKEN, timestamp=int(time.time()) - SKEW)["error"]
+    late.close()
+
+    def refuse(peer):
+        peer.pump_until(lambda: peer.opened, 10, "the control stream")
+        peer.receive(peer.opened[0], "Login")
+        peer.send(peer.opened[0], "LoginResp", {"error": refusal})
+        peer.pump_until(lambda: False, 10, "the end")
+
+    double = RawServer(s.lab.ports.take(), refuse, certificates.server)
+    s.lab.closers.append(double.close)
+    ahead = ApiNode(s.lab, ahead=SKEW)
+    s.make(double, API_NODE=f"127.0.0.1:{ahead.port}").start("run").wait_up()
+    s.found()
+    right = {"FRP_SERVER": f"127.0.0.1:{s.server.port}", "API_NODE": f"127.0.0.1:{s.api.port}"}
+    s.again(**right)
+    s.container.wait_ready()
+    s.gone()
+
+
+@breaks("A second container with the same CLIENT_ID")
+def second_container(s):
+    s.start_server()
+    first = s.run().wait_ready()
+    second = s.make(CLIENT_ID=first.client_id)
+    second.client_id = first.client_id
+    second.start("run").process.wait_line("the server refused remote port", within(15))
+    s.found()
+    assert first.health()[0] == 0
+    first.process.stop()
+    second.wait_ready(within(15))
+    s.gone()
+
+
+@breaks("Another program has MLNode's port")
+def port_taken(s):
+    s.start_server()
+    c = s.make()
+    server = s.lab.spawn(
+        "http.server",
+        [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(c.management)],
+    )
+    eventually(lambda: c.ask("GET", "/", c.management)[0] == 200, 10, "http.server")
+    c.start("run").process.wait_line("MLNode ended with status 1", within(10))
+    s.found()
+    assert server.running()
+    s.again(MLNODE_MANAGEMENT=f"127.0.0.1:{s.lab.ports.take()}")
+    c.wait_ready()
+    s.gone()
+
+
+@breaks("MLNode accepts and does not answer")
+def mlnode_stuck(s):
+    s.start_server()
+    c = s.run().wait_ready()
+    (node,) = children_of(c.child("mlgate-shim"))
+    assert name_of(node) == "mlgate-test"
+    os.kill(node, signal.SIGSTOP)
+    c.process.wait_line("MLNode accepts connections and does not answer", within(15))
+    s.found()
+    mark = c.process.mark()
+    os.kill(node, signal.SIGCONT)
+    c.process.wait_line("MLNode answers", within(15), mark)
+    c.wait_ready()
+    s.gone()
+
+
+@breaks("A model that does not exist")
+def no_model(s):
+    s.start_server()
+    hub = Hub(s.lab)
+    c = s.run(
+        MODEL_NAME="an-org/no-such-model",
+        MODEL_PREFETCH="auto",
+        HF_ENDPOINT=hub.endpoint,
+        HF_HOME=str(s.lab.path("hf")),
+        PATH=f"{TOOLS}:{os.environ['PATH']}",
+        PYTHONPATH=str(TOOLS),
+    )
+    c.process.wait_line("the hub knows no such model", within(15))
+    c.wait_ready()
+    s.found()
+    s.again(MODEL_NAME=REPOSITORY)
+    c.process.wait_line("is complete", within(30))
+    c.wait_ready()
+    s.gone()
+
+
+@breaks("A port that strangers reach")
+def port_open(s):
+    s.start_server()
+    c = s.make()
+    variable = f"VAST_TCP_PORT_{c.listen}"
+    c.environment |= {"GATEWAY_LISTEN": f"0.0.0.0:{c.listen}", variable: "43210"}
+    c.start("run").wait_ready()
+    s.found()
+    del c.environment[variable]
+    s.again(GATEWAY_LISTEN=f"127.0.0.1:{c.listen}")
+    c.wait_ready()
+    s.gone()
+
+
+# ---- the tests -----------------------------------------------------------------------------------
+
+
+def test_ten_are_listed():
+    assert len(ENTRIES) == TEN
+    assert set(ENTRIES) == set(BREAKERS)
+
+
+@pytest.mark.parametrize("title", BREAKERS)
+def test_found_in_one_call(lab, title, request):
+    stage = Stage(lab, ENTRIES[title])
+    more = [request.getfixturevalue("certificates")] if title == "A clock that is wrong" else []
+    BREAKERS[title](stage, *more)
