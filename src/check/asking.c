@@ -66,7 +66,7 @@ static void run_for_a_moment(struct asking *a)
     uv_run(&a->loop, UV_RUN_DEFAULT);
 }
 
-bool asking_close(struct asking *a)
+void asking_close(struct asking *a)
 {
     uv_close((uv_handle_t *)&a->redraw, NULL);
     run_for_a_moment(a);
@@ -74,8 +74,6 @@ bool asking_close(struct asking *a)
     run_for_a_moment(a);
     uv_close((uv_handle_t *)&a->deadline, NULL);
     uv_run(&a->loop, UV_RUN_NOWAIT);
-    if (uv_loop_close(&a->loop) != 0)
-        return false;
     net_free(a->net);
-    return true;
+    uv_loop_close(&a->loop);
 }

@@ -3,7 +3,6 @@
 #ifndef CHECK_ASKING_H
 #define CHECK_ASKING_H
 
-#include <stdbool.h>
 #include <stdio.h>
 
 #include "net/net.h"
@@ -30,8 +29,7 @@ void asking_add(struct asking *a);
 void asking_answered(void *a);
 /* Until all are answered or the time is up. Returns with nothing on the terminal. */
 void asking_wait(struct asking *a);
-/* After all questions were freed. false: a resolver still hangs and cannot be stopped, so the
- * memory stays, and the process must end with _exit. */
-bool asking_close(struct asking *a);
+/* After all questions were freed. */
+void asking_close(struct asking *a);
 
 #endif

@@ -115,19 +115,16 @@ static void ask_all(struct questions *q, const struct env_config *env, FILE *ter
         ask_http_free(q->http_asks[i]);
 }
 
-static bool release(struct questions *q)
+static void release(struct questions *q)
 {
-    bool clean = asking_close(&q->asking);
-
+    asking_close(&q->asking);
     for (size_t i = 0; i < SERVERS_MAX; i++)
         mem_free(q->names[i]);
     http_facts_release(&q->api);
     http_facts_release(&q->management);
     http_facts_release(&q->inference);
-    if (clean)
-        tls_context_free(q->tls);
+    tls_context_free(q->tls);
     client_config_free(&q->cfg);
-    return clean;
 }
 
 /* ---- what is here ---------------------------------------------------------------------------- */
@@ -258,7 +255,7 @@ static void check_here(const struct env_config *env, const struct port_table *po
     judge_gpu(list, host);
 }
 
-bool check_container(const struct container_check *c, struct findings *list)
+void check_container(const struct container_check *c, struct findings *list)
 {
     struct questions *q = mem_zalloc(sizeof(*q));
     struct instance_facts instance = {0};
@@ -267,7 +264,6 @@ bool check_container(const struct container_check *c, struct findings *list)
     struct published published;
     char warnings[WARNINGS_MAX] = "";
     bool off = c->env != NULL && c->env->sandbox != 0;
-    bool clean = true;
 
     published_find(&published, environ);
     if (!off)
@@ -279,7 +275,7 @@ bool check_container(const struct container_check *c, struct findings *list)
         instance_facts_set(&instance, health_ask(c->env->frp_config_dir, &instance.health));
         ask_all(q, c->env, c->terminal);
         judge_answers(c, q, &instance, list);
-        clean = release(q);
+        release(q);
         check_here(c->env, &ports, &instance, &host, list);
     } else {
         skip_unconfigured(list);
@@ -291,7 +287,5 @@ bool check_container(const struct container_check *c, struct findings *list)
     port_table_free(&ports);
     check_bind_guard(list);
     judge_sandbox(list, warnings, off);
-    if (clean)
-        mem_free(q);
-    return clean;
+    mem_free(q);
 }

@@ -3,7 +3,6 @@
 #ifndef CHECK_CONTAINER_H
 #define CHECK_CONTAINER_H
 
-#include <stdbool.h>
 #include <stdio.h>
 
 #include "check/finding.h"
@@ -18,8 +17,7 @@ struct container_check {
     FILE *terminal;     /* where to show that answers are waited for; NULL: nowhere */
 };
 
-/* Adds all findings, in the order of their ids. With one thread and SIGPIPE ignored. false: the
- * process must end with _exit (see asking.h). */
-bool check_container(const struct container_check *c, struct findings *list);
+/* Adds all findings, in the order of their ids. With one thread and SIGPIPE ignored. */
+void check_container(const struct container_check *c, struct findings *list);
 
 #endif

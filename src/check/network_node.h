@@ -3,7 +3,6 @@
 #ifndef CHECK_NETWORK_NODE_H
 #define CHECK_NETWORK_NODE_H
 
-#include <stdbool.h>
 #include <stdio.h>
 
 #include "check/finding.h"
@@ -21,6 +20,6 @@ struct network_node_check {
 };
 
 /* As check_container. */
-bool check_network_node(const struct network_node_check *c, struct findings *list);
+void check_network_node(const struct network_node_check *c, struct findings *list);
 
 #endif
