@@ -67,8 +67,10 @@ def named_paths(text):
 
 
 def check_paths(document):
+    """From the root, or as links of the document's own folder are."""
+    beside = (ROOT / document).parent
     for path in named_paths(text_of(document)):
-        if not (ROOT / path).exists():
+        if not (ROOT / path).exists() and not (beside / path).exists():
             yield f"{document} names {path}, which is not there"
 
 
@@ -191,12 +193,14 @@ def check_server_flags(binary):
 
 
 def check_verbs(binary):
-    """The commands that README shows exist."""
+    """The commands that README and runbook show exist."""
     verbs = set(re.findall(r"^  (\w+)", ask(binary, "help"), re.M))
-    blocks = re.findall(r"^```.*?^```", text_of("README.md"), re.S | re.M)
-    for word in re.findall(r"(?<![\w/.-])(?:build/)?mlgate ([a-z]+)", "\n".join(blocks)):
-        if word not in verbs:
-            yield f"README.md shows `mlgate {word}`, which is no verb"
+    for document in ("README.md", "doc/OPERATING.md"):
+        blocks = re.findall(r"^```.*?^```", text_of(document), re.S | re.M)
+        shown = re.sub(r"^ {5}.*$", "", "\n".join(blocks), flags=re.M)  # what a command says
+        for word in re.findall(r"(?<![\w/.-])(?:build/)?mlgate ([a-z]+)", shown):
+            if word not in verbs:
+                yield f"{document} shows `mlgate {word}`, which is no verb"
     for verb in sorted(verbs):
         if not re.search(rf"^\.(It|Ss|Nm).*\b{verb}\b", text_of(MANUALS[0]), re.M):
             yield f"{MANUALS[0]} does not describe {verb}"
@@ -350,7 +354,7 @@ def check_manual(path):
 def checks(binary):
     yield "paths of TOUR.md", lambda: [*check_paths("TOUR.md"), *check_tour_files()]
     yield "paths of README.md", lambda: check_paths("README.md")
-    for document in ("doc/DESIGN.md", "doc/PROTOCOL.md", "PRINCIPLES.md"):
+    for document in ("doc/DESIGN.md", "doc/PROTOCOL.md", "doc/OPERATING.md", "PRINCIPLES.md"):
         yield f"paths of {document}", lambda document=document: check_paths(document)
     yield "TOUR.md covers the source", check_tour_whole
     for document in ("TOUR.md", "doc/DESIGN.md", "doc/PROTOCOL.md"):
@@ -363,6 +367,7 @@ def checks(binary):
     yield "server flags", lambda: check_server_flags(binary)
     yield "verbs", lambda: check_verbs(binary)
     yield "log lines of README.md", lambda: check_texts("README.md", "## Troubleshooting")
+    yield "lines of doc/OPERATING.md", lambda: check_texts("doc/OPERATING.md", "## More lines")
     yield "texts of doc/PROTOCOL.md", lambda: check_texts("doc/PROTOCOL.md", "## Refusals")
     yield "error codes of README.md", check_error_codes
     yield "constants of doc/DESIGN.md", check_constants

@@ -2,7 +2,7 @@
 the one call that it names is made, and what it quotes must be in the output; after the remedy it
 must be gone, and the runbook's last line be there.
 
-The document has example names (EXAMPLES below) where a test has ports of its own, and … where words
+The document has example names where a test has ports of its own (Stage.names), and … where words
 differ from case to case. Lines are compared without regard to where they wrap."""
 
 import os
@@ -71,9 +71,16 @@ def breaks(title):
     return note
 
 
+def flat(text):
+    """Each finding with its remedy, or line of the status, as one line."""
+    joined = re.sub(r"\n {5,}", " ", text)
+    return "\n".join(" ".join(line.split()) for line in joined.strip().split("\n"))
+
+
 def pattern_of(words, names):
-    """A regular expression for words of the document, with the names of this test."""
-    words = " ".join(words.split())
+    """A regular expression for words of the document, with the names of this test. What … stands
+    for never reaches into the next line."""
+    words = flat(words)
     known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     found = []
     for piece in re.split(rf"({known}|…)", words):
@@ -82,7 +89,7 @@ def pattern_of(words, names):
 
 
 class Call:
-    """What one call said, on one line, findings and sections told apart by their blanks no more."""
+    """What one call said."""
 
     def __init__(self, stage, words):
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -92,10 +99,9 @@ class Call:
         )
         assert done.stderr == "", done.stderr
         self.text = done.stdout
-        self.flat = " ".join(done.stdout.split())
 
     def says(self, pattern):
-        return re.search(pattern, self.flat) is not None
+        return re.search(pattern, flat(self.text)) is not None
 
 
 class Stage:
@@ -329,7 +335,60 @@ def port_open(s):
     s.gone()
 
 
-# ---- the tests -----------------------------------------------------------------------------------
+# ---- more lines, and planned work ----------------------------------------------------------------
+
+
+def line_of(words):
+    """The line of the table "More lines" that begins so, as a pattern."""
+    lines = re.findall(r"^\| `([^`]+)` \|", part_of("## More lines"), re.M)
+    (line,) = (line for line in lines if line.startswith(words))
+    return pattern_of(line, {})
+
+
+def test_a_port_of_another_program(lab):
+    s = Stage(lab, None)
+    s.start_server()
+    c = s.make()
+    with socket.create_server(("127.0.0.1", c.port_1)):
+        c.start("run").process.wait_line("port unavailable", within(15))
+        call = Call(s, ["status"])
+        assert call.says(line_of("another program on the network node")), call.text
+    c.wait_ready(within(15))
+    assert "!" not in Call(s, ["status"]).text
+
+
+def test_a_worker_that_ends_again_and_again(lab):
+    s = Stage(lab, None)
+    s.start_server()
+    c = s.run().wait_ready()
+    for count in range(3):
+        assert not Call(s, ["status"]).says(line_of("ended")), count
+        killed = c.kill("mlgate-worker")
+        c.wait_child("mlgate-worker", other_than=killed)
+        c.wait_ready()
+    eventually(lambda: Call(s, ["status"]).says(line_of("ended")), within(10), "the storm")
+
+
+def test_a_key_is_changed_and_nobody_is_away(lab):
+    """As "Planned work" says: made aside, its pin given to the node beside the old one."""
+    s = Stage(lab, None)
+    s.start_server()
+    old, new_state = pin_of(s.server), lab.path("state-new")
+    aside = lab.flag_server("--state-dir", str(new_state))
+    new = pin_of(aside)
+    aside.process.stop(within(5))
+    assert new != old
+    c = s.run(FRP_TLS_PIN=f"{old},{new}").wait_ready()
+    s.server.process.stop(within(5))
+    s.server.argv[s.server.argv.index(str(s.state))] = str(new_state)
+    mark = c.process.mark()
+    s.server.start().wait_ready()
+    c.process.wait_line(f"start proxy success: :{c.port_2} ", within(15), mark)
+    assert pin_of(s.server) == new
+    assert Call(s, ["check"]).says(r"ok tls\.pin")
+
+
+# ---- the ten, one after the other ----------------------------------------------------------------
 
 
 def test_ten_are_listed():
