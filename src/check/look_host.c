@@ -122,6 +122,7 @@ static void try_sandbox(int fd)
     struct log *log = log_new(fd, "sandbox", LOG_WARN, LOG_TEXT);
 
     sandbox_enter(false, log);
+    log_free(log);
     _exit(0);
 }
 
