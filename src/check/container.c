@@ -185,7 +185,7 @@ static void check_exposure(const struct env_config *env, const struct port_table
 {
     struct port_range inner[INNER_MAX];
     size_t n_inner = inner_ports(env, inner);
-    struct audit audit;
+    struct audit audit = {0};
     char named[LOOK_LISTENERS_MAX];
     bool readable = audit_read(&audit, "/proc", NULL, 0) == 0;
 

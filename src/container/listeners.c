@@ -18,7 +18,7 @@ static void say(struct listeners *l, const struct audit *now)
 
 void listeners_tick(struct listeners *l, uint64_t now_us)
 {
-    struct audit now;
+    struct audit now = {0};
 
     if (l->next_us == 0)
         l->next_us = now_us + LISTENERS_FIRST_US;
