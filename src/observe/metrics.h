@@ -14,8 +14,9 @@
 #include "base/histogram.h"
 
 enum {
-    /* Of the whole text; a server with as many proxies as are listed by name has a tenth of it. */
-    METRICS_TEXT_MAX = 8 * 1024 * 1024,
+    /* Of the whole text. A server with as many proxies as are listed by name has an eighth of it;
+     * only names of bytes that have to be escaped could need more. */
+    METRICS_TEXT_MAX = 4 * 1024 * 1024,
     METRICS_LABELS_MAX = 4,  /* of one sample */
     METRICS_VALUE_MAX = 256, /* bytes of a label's value; what is longer is cut */
 };

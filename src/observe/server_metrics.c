@@ -119,6 +119,6 @@ void server_metrics_write(const struct server *s, struct metrics *m)
 
     server_status(s, &n);
     write_counts(m, &n);
-    write_proxies(s, m);
     write_ends(m, &n);
+    write_proxies(s, m); /* last: what finds no room is the proxies' own doing */
 }

@@ -6,7 +6,7 @@
 #include "tunnel/server.h"
 
 enum {
-    /* Proxies that have series of their own: those of 1,000 nodes, in about a megabyte of text. Of
+    /* Proxies that have series of their own: those of 1,000 nodes, in half a megabyte of text. Of
      * the others, on higher ports, there is the sum, and how many they are. */
     SERVER_METRICS_PROXIES_MAX = 2000,
 };
