@@ -15,6 +15,7 @@
 #include "check/judge_instance.h"
 #include "check/judge_ports.h"
 #include "check/look_host.h"
+#include "check/look_instance.h"
 #include "check/look_ports.h"
 #include "config/problem.h"
 #include "container/bind_guard.h"
@@ -273,6 +274,8 @@ void check_container(const struct container_check *c, struct findings *list)
     judge_config(list, c->problems, c->source, "mlgate help env");
     if (c->env != NULL) {
         instance_facts_set(&instance, health_ask(c->env->frp_config_dir, &instance.health));
+        if (instance.answer == 0 && instance.health.registered != 1)
+            look_refused(c->env->frp_config_dir, &instance);
         ask_all(q, c->env, c->terminal);
         judge_answers(c, q, &instance, list);
         release(q);

@@ -3,24 +3,37 @@
 #include <errno.h>
 #include <string.h>
 
+#include "observe/advice.h"
+
 void instance_facts_set(struct instance_facts *f, int answer)
 {
     f->answer = answer;
     f->here = answer == 0 || answer == -EPERM || answer == -ETIMEDOUT;
 }
 
-/* The port may be somebody else's, which a check that claims none cannot see. */
-static void not_registered(struct findings *list)
+/* The port may be somebody else's, which a check that claims none sees by the instance's word
+ * only. */
+static void not_registered(struct findings *list, const struct instance_facts *f)
 {
+    const char *advice = advice_port(f->refused, f->several);
+
+    if (f->refused[0] != '\0') {
+        finding_add(list, CHECK_INSTANCE, NULL, VERDICT_FAIL,
+                    "`mlgate run` is here, and the server refuses it port %u: %s", f->refused_port,
+                    f->refused);
+        finding_remedy(list, "%s", advice ? advice : "the server's log says more");
+        return;
+    }
     finding_add(list, CHECK_INSTANCE, NULL, VERDICT_FAIL,
                 "`mlgate run` is here and its tunnel is not registered with the server");
-    finding_remedy(list,
-                   "if dns to login are ok, the server refuses the ports: `mlgate status` and "
-                   "the container's log (grep frpc) say who has them");
+    finding_remedy(list, "the next lines say why; if dns to login are ok, `mlgate status` and the "
+                         "container's log (grep frpc) say more");
 }
 
-static void answered(struct findings *list, const struct health *h)
+static void answered(struct findings *list, const struct instance_facts *f)
 {
+    const struct health *h = &f->health;
+
     if (health_is_ready(h)) {
         finding_add(list, CHECK_INSTANCE, NULL, VERDICT_OK, "`mlgate run` is here and ready: %s",
                     health_text(h));
@@ -29,7 +42,7 @@ static void answered(struct findings *list, const struct health *h)
                     health_text(h));
         finding_remedy(list, "the container's log says why");
     } else if (h->registered != 1) {
-        not_registered(list);
+        not_registered(list, f);
     } else {
         finding_add(list, CHECK_INSTANCE, NULL, VERDICT_WARN,
                     "`mlgate run` is here and not ready: %s", health_text(h));
@@ -41,7 +54,7 @@ static void answered(struct findings *list, const struct health *h)
 void judge_instance(struct findings *list, const struct instance_facts *f)
 {
     if (f->answer == 0) {
-        answered(list, &f->health);
+        answered(list, f);
     } else if (f->answer == -EACCES || f->answer == -EPERM) {
         finding_add(list, CHECK_INSTANCE, NULL, VERDICT_SKIP,
                     "only root may ask whether `mlgate run` is here");

@@ -3,14 +3,20 @@
 #define CHECK_JUDGE_INSTANCE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "check/finding.h"
 #include "container/health.h"
+
+enum { INSTANCE_REFUSED_MAX = 400 };
 
 struct instance_facts {
     int answer; /* of health_ask */
     bool here;  /* somebody is at its door, whatever he says */
     struct health health;
+    char refused[INSTANCE_REFUSED_MAX]; /* why its server refused a port; "": none, or not known */
+    uint16_t refused_port;
+    bool several; /* servers */
 };
 
 /* What health_ask said. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/human.h"
+#include "observe/advice.h"
 
 enum {
     PORTS_SAID = 16, /* of a list of ports; the document has them all */
@@ -25,22 +26,10 @@ void report_last_end(struct report *r, const json_t *server, const char *before)
         line_add(r, "%s%s", before, text);
 }
 
-/* By the words of a refusal, which are the same from frps and from mlgate. */
-static const char *port_advice(const char *error)
-{
-    if (strstr(error, "already") != NULL)
-        return "; another client has it, most likely a second container with the same CLIENT_ID: "
-               "stop one of the two";
-    if (strstr(error, "unavailable") != NULL)
-        return "; another program on the network node has it: `ss -ltnp` there says which";
-    if (strstr(error, "not allowed") != NULL)
-        return "; the server's --allow-ports (allow_ports) must have it";
-    return "";
-}
-
-static void broken_ports(struct report *r, const json_t *server)
+static void broken_ports(struct report *r, const json_t *server, bool several)
 {
     const json_t *ports = member(server, "ports");
+    const char *advice;
     char text[STRING_ROOM];
     size_t i;
     json_t *p;
@@ -52,13 +41,14 @@ static void broken_ports(struct report *r, const json_t *server)
                  (unsigned)number(p, "remote"));
         if (has(p, "error")) {
             line_add(r, ": %s", string(p, "error", text));
-            line_add(r, "%s", port_advice(text));
+            advice = advice_port(text, several);
+            line_add(r, "%s%s", advice ? "; " : "", advice ? advice : "");
         }
         line_end(r, LINE_BROKEN, "!");
     }
 }
 
-static void broken_server(struct report *r, const json_t *server)
+static void broken_server(struct report *r, const json_t *server, bool several)
 {
     char text[STRING_ROOM];
     char age[HUMAN_MAX];
@@ -74,7 +64,7 @@ static void broken_server(struct report *r, const json_t *server)
             report_last_end(r, server, "; ");
         line_end(r, LINE_BROKEN, "!");
     }
-    broken_ports(r, server);
+    broken_ports(r, server, several);
 }
 
 /* ---- MLNode and its model -------------------------------------------------------------------- */
@@ -183,6 +173,7 @@ static void broken_container(struct report *r, const json_t *container)
 void report_broken(struct report *r, const json_t *d)
 {
     const json_t *container = section(d, "container");
+    const json_t *servers = member(d, "servers");
     char text[STRING_ROOM];
     size_t i;
     json_t *server;
@@ -191,8 +182,8 @@ void report_broken(struct report *r, const json_t *d)
         line_add(r, "the container is %s", string(container, "phase", text));
         line_end(r, LINE_BROKEN, "!");
     }
-    json_array_foreach (member(d, "servers"), i, server)
-        broken_server(r, server);
+    json_array_foreach (servers, i, server)
+        broken_server(r, server, json_array_size(servers) > 1);
     broken_mlnode(r, d);
     broken_model(r, d);
     broken_container(r, container);

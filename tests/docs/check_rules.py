@@ -26,7 +26,8 @@ LAYERS = {
     "observe": ["base", "http", "config", "net", "gateway", "tunnel"],
     "container": ["base", "config", "net", "testnode", "observe"],
     "check": [
-        *("base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "container"),
+        *("base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "observe"),
+        "container",
     ],
     "cli": [
         *("base", "mux", "proto", "http", "config", "net", "gateway", "tunnel", "testnode"),

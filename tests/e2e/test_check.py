@@ -425,7 +425,8 @@ def test_not_registered(lab):
     c.process.wait_line("the server refused remote port", within(15))
     report = check(c.environment)
     instance = report.the("instance")
-    assert instance["result"] == "fail" and "not registered" in instance["found"]
+    assert instance["result"] == "fail" and "already exists" in instance["found"]
+    assert "CLIENT_ID" in instance["remedy"]
     assert report.result("login") == "ok"
     assert report.status == 1
     assert holder.health()[0] == 0

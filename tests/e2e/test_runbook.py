@@ -88,6 +88,13 @@ def pattern_of(words, names):
     return "".join(found)
 
 
+def line_of(words):
+    """The line of the table "More lines" that begins so, as a pattern."""
+    lines = re.findall(r"^\| `([^`]+)` \|", part_of("## More lines"), re.M)
+    (line,) = (line for line in lines if line.startswith(words))
+    return pattern_of(line, {})
+
+
 class Call:
     """What one call said."""
 
@@ -261,6 +268,8 @@ def second_container(s):
     second.client_id = first.client_id
     second.start("run").process.wait_line("the server refused remote port", within(15))
     s.found()
+    call = Call(s, ["check"])
+    assert call.says(line_of("the server refuses it port") + ".* is online another client"), call.text
     assert first.health()[0] == 0
     first.process.stop()
     second.wait_ready(within(15))
@@ -336,13 +345,6 @@ def port_open(s):
 
 
 # ---- more lines, and planned work ----------------------------------------------------------------
-
-
-def line_of(words):
-    """The line of the table "More lines" that begins so, as a pattern."""
-    lines = re.findall(r"^\| `([^`]+)` \|", part_of("## More lines"), re.M)
-    (line,) = (line for line in lines if line.startswith(words))
-    return pattern_of(line, {})
 
 
 def test_a_port_of_another_program(lab):

@@ -208,7 +208,7 @@ static void test_instance(void **state)
         const char *remedy;
     } rows[] = {
         {0, &ready, true, VERDICT_OK, "ready", NULL},
-        {0, &unregistered, true, VERDICT_FAIL, "not registered", "who has them"},
+        {0, &unregistered, true, VERDICT_FAIL, "not registered", "the next lines"},
         {0, &waits, true, VERDICT_WARN, "does not listen", "mlnode.management"},
         {0, &dead, true, VERDICT_FAIL, "no sign of life", "log"},
         {-ETIMEDOUT, &ready, true, VERDICT_FAIL, "does not answer", "restart"},
@@ -233,12 +233,39 @@ static void test_instance(void **state)
     }
 }
 
+static void test_refused_ports(void **state)
+{
+    static const struct {
+        const char *refused;
+        bool several;
+        const char *remedy;
+    } rows[] = {
+        {"proxy [a] already exists: h at 192.0.2.1:2 is online", false, "stop one of the two"},
+        {"port already used: h at 192.0.2.1:2 is online", true, "FRP_SERVER"},
+        {"port unavailable", false, "ss -ltnp"},
+        {"port not allowed", true, "--allow-ports"},
+        {"something new", false, "log"},
+    };
+
+    for (size_t i = 0; i < MANY(rows); i++) {
+        struct instance_facts f = {.health = {.phase = PHASE_SERVE, .worker = CHILD_ALIVE},
+                                   .refused_port = 10042,
+                                   .several = rows[i].several};
+        struct findings list = {0};
+
+        snprintf(f.refused, sizeof(f.refused), "%s", rows[i].refused);
+        instance_facts_set(&f, 0);
+        judge_instance(&list, &f);
+        expect_finding(&list, CHECK_INSTANCE, VERDICT_FAIL, rows[i].refused, rows[i].remedy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_api_is_away), cmocka_unit_test(test_api_says_nothing),
         cmocka_unit_test(test_api_clock),   cmocka_unit_test(test_mlnode),
-        cmocka_unit_test(test_instance),
+        cmocka_unit_test(test_instance),    cmocka_unit_test(test_refused_ports),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

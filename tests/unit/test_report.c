@@ -107,8 +107,8 @@ static const char broken_said[] =
     "          auth-failed: token in login doesn't match\n"
     "!         b.example.org:7000: not registered, registering for 3 s\n"
     "!         b.example.org:7000: port 10042 is refused: port already used; another\n"
-    "          client has it, most likely a second container with the same CLIENT_ID:\n"
-    "          stop one of the two\n"
+    "          session has it: a second container with the same CLIENT_ID, of which\n"
+    "          one must stop, or two entries of FRP_SERVER that lead to one server\n"
     "!         MLNode's management does not listen: it needs a minute to start\n"
     "!         MLNode has ended and starts again after a pause: it ended with status\n"
     "          1, and the container's log has its last words\n"
@@ -159,6 +159,10 @@ static void what_is_broken_has_its_remedy(void **state)
         {"{'servers': [{'state': 'registering', 'ports': [{'remote': 10042, 'state': 'refused',"
          " 'error': 'port not allowed'}]}]}",
          "--allow-ports"},
+        {"{'servers': [{'state': 'registered'}, {'state': 'registering', 'ports': [{'remote': "
+         "10042,"
+         " 'state': 'refused', 'error': 'port already used'}]}]}",
+         "two entries of FRP_SERVER"},
         {"{'mlnode': {'manner': 'silent'}}", "an engine crashed"},
         {"{'mlnode': {'manner': 'answers', 'state': 'unknown'}}", "tells no state"},
         {"{'container': {'restarts': [{'who': 'worker', 'why': 'x', 'ago_s': 1},"
