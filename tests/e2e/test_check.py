@@ -79,11 +79,17 @@ class ApiNode:
     """Answers everything with 404, at a clock that is `ahead` seconds off ours."""
 
     def __init__(self, lab, ahead=0, host="127.0.0.1"):
-        date = lambda handler: email.utils.formatdate(time.time() + ahead, usegmt=True)  # noqa: E731
-        quiet = {"log_message": lambda *_: None, "date_time_string": date}
-        handler = type("Handler", (http.server.SimpleHTTPRequestHandler,), quiet)
-        handler.do_GET = lambda handler: handler.send_error(404)
-        self.server = http.server.ThreadingHTTPServer((host, lab.ports.take()), handler)
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):  # noqa: N802
+                self.send_error(404)
+
+            def date_time_string(self, _=None):
+                return email.utils.formatdate(time.time() + ahead, usegmt=True)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer((host, lab.ports.take()), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         lab.closers.append(self.server.shutdown)
@@ -183,7 +189,8 @@ def test_nothing_is_disturbed(lab, server_kind):
     assert held <= listeners()
     assert c.process.count(r"\[W\]|login to server|session lost", after=marks[0]) == 0
     said = server.process.lines[marks[1] :]
-    assert not [line for line in said if re.search(r"new proxy|\[client-mlnode|replaced|displac", line)]
+    claims = re.compile(r"new proxy|\[client-mlnode|replaced|displac")
+    assert not list(filter(claims.search, said))
     logins = [line for line in said if "(mlgate check)" in line and "login" in line]
     assert len(logins) == 5, said
     assert run_id not in "\n".join(said)
@@ -293,7 +300,8 @@ def test_wrong_token(lab, server_kind, detailed):
 
 def test_client_certificates(lab, certificates):
     """A server that demands them cannot be reached with the environment."""
-    server = lab.server(tls_cert_file=certificates.server.cert, tls_key_file=certificates.server.key,
+    pair = certificates.server
+    server = lab.server(tls_cert_file=pair.cert, tls_key_file=pair.key,
                         tls_trusted_ca_file=certificates.ca.cert)  # fmt: skip
     login = check(settings(lab, server)).the("login")
     assert login["result"] == "fail" and "tls_trusted_ca_file" in login["remedy"]
@@ -510,7 +518,8 @@ def silent_names(lab):
     report = check(settings(lab, FRP_SERVER=",".join(names), API_NODE=f"{silent[5]}:9000"))
     assert report.seconds < LIMIT, report.seconds
     for name in silent[:5]:
-        assert report.result("dns", name) == "fail" and "no answer" in report.the("dns", name)["found"]
+        dns = report.the("dns", name)
+        assert dns["result"] == "fail" and "no answer" in dns["found"]
         assert report.result("login", name) == "skip"
     assert report.result("dns", "gone.test") == "fail"
     assert report.the("dns", "frp.test")["found"] == "127.0.0.1"
@@ -526,8 +535,9 @@ def test_names_that_hang(tmp_path):
 def dropped_packets(lab):
     """A firewall that drops: nftables in a namespace of its own."""
     server = lab.flag_server()
-    rules = "add table inet cut; add chain inet cut in { type filter hook input priority 0 ; }; "
-    subprocess.run(["nft", f"{rules} add rule inet cut in tcp dport {server.port} drop"], check=True)
+    chain = "add table inet cut; add chain inet cut in { type filter hook input priority 0 ; }"
+    rule = f"add rule inet cut in tcp dport {server.port} drop"
+    subprocess.run(["nft", f"{chain}; {rule}"], check=True)
     report = check(settings(lab, server))
     assert report.seconds < LIMIT
     assert report.result("tcp") == "fail" and "firewall" in report.the("tcp")["remedy"]

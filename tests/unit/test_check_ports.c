@@ -10,6 +10,7 @@
 #include "check/judge_node.h"
 #include "check/judge_ports.h"
 #include "check/known_port.h"
+#include "check/look_node.h"
 #include "check/look_ports.h"
 
 #define MANY(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -123,6 +124,68 @@ static void test_names_of_listeners(void **state)
     audit = (struct audit){.count = 0};
     assert_string_equal(look_listeners(&ports, &audit, out), "");
     port_table_free(&ports);
+}
+
+/* Whom a listener keeps from which address. */
+static void test_who_holds(void **state)
+{
+    static struct listening items[] = {
+        {SOCKETS_TCP4, {127, 0, 0, 1}, 8081, 0},
+        {SOCKETS_TCP4, {0}, 5050, 0},
+        {SOCKETS_TCP6, {0}, 7000, 0},
+        {SOCKETS_TCP6, {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 7}, 7001, 0},
+        {SOCKETS_TCP6, {[15] = 1}, 7002, 0},
+    };
+    const struct port_table table = {.proc = "/proc", .items = items, .count = MANY(items)};
+    const struct port_table unreadable = {.proc = "/proc", .unreadable = true};
+    static const struct {
+        const char *host;
+        uint16_t port;
+        bool held;
+    } rows[] = {
+        {"127.0.0.1", 8081, true},  {"127.0.0.2", 8081, false}, {"0.0.0.0", 8081, true},
+        {"::", 8081, true},         {"127.0.0.1", 8082, false}, {"127.0.0.1", 5050, true},
+        {"192.0.2.1", 5050, true},  {"127.0.0.1", 7000, true},  {"::1", 7000, true},
+        {"10.0.0.7", 7001, true},   {"10.0.0.8", 7001, false},  {"::1", 7002, true},
+        {"127.0.0.1", 7002, false}, {"some.host", 7002, true},
+    };
+    struct holder_facts f = {.held = false};
+
+    for (size_t i = 0; i < MANY(rows); i++) {
+        f = (struct holder_facts){.address = rows[i].host};
+        look_holder(&table, rows[i].host, rows[i].port, &f);
+        assert_int_equal(f.held, rows[i].held);
+        assert_false(f.unreadable || f.ours || f.name[0] != '\0');
+    }
+    look_holder(&unreadable, "127.0.0.1", 1, &f);
+    assert_true(f.unreadable);
+}
+
+/* From where a listener can be reached, the widest of all on its port. */
+static void test_reach(void **state)
+{
+    static struct listening items[] = {
+        {SOCKETS_TCP4, {127, 0, 0, 1}, 9100, 0},   {SOCKETS_TCP4, {10, 0, 0, 1}, 9200, 0},
+        {SOCKETS_TCP4, {127, 0, 0, 1}, 9200, 0},   {SOCKETS_TCP6, {0}, 26657, 0},
+        {SOCKETS_TCP4, {203, 0, 113, 5}, 5050, 0}, {SOCKETS_TCP6, {[15] = 1}, 8080, 0},
+    };
+    const struct port_table table = {.items = items, .count = MANY(items)};
+    static const struct {
+        uint16_t port;
+        bool public_here;
+        enum reach reach;
+    } rows[] = {
+        {9100, true, REACH_LOOPBACK}, {9200, true, REACH_PRIVATE}, {26657, true, REACH_PUBLIC},
+        {26657, false, REACH_ANY},    {5050, false, REACH_PUBLIC}, {8080, true, REACH_LOOPBACK},
+        {9000, true, REACH_NOTHING},
+    };
+
+    for (size_t i = 0; i < MANY(rows); i++) {
+        struct exposed_facts f = {.port = rows[i].port};
+
+        look_exposed(&table, rows[i].public_here, &f);
+        assert_int_equal(f.listens, rows[i].reach);
+    }
 }
 
 static void test_gateway_listen(void **state)
@@ -426,6 +489,8 @@ int main(void)
         cmocka_unit_test(test_published),
         cmocka_unit_test(test_listening),
         cmocka_unit_test(test_names_of_listeners),
+        cmocka_unit_test(test_who_holds),
+        cmocka_unit_test(test_reach),
         cmocka_unit_test(test_gateway_listen),
         cmocka_unit_test(test_server_bind),
         cmocka_unit_test(test_proxy_bind),
