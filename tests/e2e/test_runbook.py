@@ -344,6 +344,39 @@ def port_open(s):
     s.gone()
 
 
+# ---- every day -----------------------------------------------------------------------------------
+
+
+def labels(text):
+    """What stands before the tenth column, where a report of the status begins a line."""
+    return {line[:10].strip() for line in text.splitlines()[1:] if line[:10].strip()}
+
+
+def test_every_day(lab):
+    """What the document shows of a node that is well has the shape of what is said."""
+    s = Stage(lab, None)
+    s.start_server()
+    c = s.run(FRP_TLS_PIN=pin_of(s.server)).wait_ready()
+    c.stream(tokens=3, rate=1000, port=c.port_1).rest()
+    assert c.ask("GET", "/api/v1/state", c.port_2)[0] == 200
+    assert c.ask("POST", "/v1/load_lora_adapter", c.port_1)[0] == 404
+    shown = dict(re.findall(r"^\$ mlgate ([^\n]+)\n(.*?)^```$", part_of("## Every day"), re.S | re.M))
+    status = eventually(
+        lambda: re.search(r"^processes ", (call := Call(s, ["status"])).text, re.M) and call.text,
+        within(10),
+        "the facts of PID 1",
+    )
+    assert labels(shown.pop("status")) <= labels(status), status
+    found = Call(s, ["check"]).text
+    for line in shown.pop("check").splitlines():
+        kind = re.match(r"(ok|warn|FAIL|skip) +[\w.]+|", line)[0]
+        assert kind in found, (kind, found)
+    ((words, said),) = shown.items()
+    assert words.startswith("status --server ")
+    server = Call(s, ["status", "--server", "--state-dir", str(s.state)]).text
+    assert labels(said) <= labels(server), server
+
+
 # ---- more lines, and planned work ----------------------------------------------------------------
 
 
