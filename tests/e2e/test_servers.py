@@ -31,6 +31,13 @@ class Door:
     def serves(self, c):
         return all(c.state(port, self.host) == "INFERENCE" for port in (c.port_1, c.port_2))
 
+    def is_left(self, port):
+        try:
+            socket.create_connection((self.host, port), 5).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
     def wait_registered(self, c, after=0, seconds=10):
         for role in ("inference", "poc"):
             c.process.wait_line(REGISTERED.format(self.number, role), within(seconds), after)
@@ -65,8 +72,10 @@ def test_users_by_every_door(lab, server_kind):
         assert c.process.count(said) == 1
     c.process.signal(signal.SIGTERM)
     assert c.process.wait_end(within(10)) == 0
-    for number in (1, 2):
-        assert c.process.count(rf"\[frpc-{number}\] stopped; 1 sessions") == 1
+    for door in doors:
+        assert c.process.count(rf"\[frpc-{door.number}\] stopped; 1 sessions") == 1
+        for port in (c.port_1, c.port_2):
+            eventually(lambda: door.is_left(port), within(3), f"port {port} given back")
 
 
 def test_one_dies_and_comes_back(lab):
