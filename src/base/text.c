@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool text_uint(const char *text, size_t len, uint64_t max, uint64_t *out)
@@ -45,6 +46,12 @@ void text_hex(char *out, const uint8_t *data, size_t len)
         out[2 * i + 1] = digits[data[i] & 15];
     }
     out[2 * len] = '\0';
+}
+
+char *text_host_port(char out[TEXT_HOST_PORT], const char *host, uint16_t port)
+{
+    snprintf(out, TEXT_HOST_PORT, strchr(host, ':') ? "[%.253s]:%u" : "%.253s:%u", host, port);
+    return out;
 }
 
 bool text_equal_secret(const char *a, size_t a_len, const char *b, size_t b_len)

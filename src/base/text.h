@@ -33,6 +33,9 @@ size_t text_utf8_len(const uint8_t *p, size_t len);
  * the length. */
 enum { TEXT_JSON_UNIT_MAX = 6 };
 size_t text_put_json(char *out, size_t size, const char *text, size_t len);
+/* host:port, and [host]:port for an IPv6 address; a longer host is cut. Returns `out`. */
+enum { TEXT_HOST_PORT = 264 }; /* the longest name of DNS, brackets, a port */
+char *text_host_port(char out[TEXT_HOST_PORT], const char *host, uint16_t port);
 /* Compares in time that depends on the lengths only. */
 bool text_equal_secret(const char *a, size_t a_len, const char *b, size_t b_len);
 

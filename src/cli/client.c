@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cli/account.h"
 #include "cli/client.h"
 #include "cli/gateway.h"
@@ -68,15 +69,14 @@ void client_write_files(const struct client_config *cfg, const char *dir, struct
 {
     for (size_t i = 0; i < cfg->n_servers; i++) {
         const struct server_addr *to = &cfg->servers[i];
+        char address[TEXT_HOST_PORT];
         char name[32] = "frpc.ini";
         char why[300];
 
         if (i > 0)
             snprintf(name, sizeof(name), "frpc-%zu.ini", i + 1);
-        log_info(log,
-                 strchr(to->host, ':') ? "Writing %s/%s for server [%s]:%u..."
-                                       : "Writing %s/%s for server %s:%u...",
-                 dir, name, to->host, to->port);
+        log_info(log, "Writing %s/%s for server %s...", dir, name,
+                 text_host_port(address, to->host, to->port));
         if (frpc_write(cfg, i, dir, name, why, sizeof(why)) != 0)
             log_warn(log, "%s/%s could not be written (%s); going on from memory", dir, name, why);
         log_info(log, "Starting frpc with config %s/%s...", dir, name);

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 
 enum {
-    ADDRESS_MAX = 256 + 16, /* a name, brackets, a port */
     NUMBER_MAX = 24,
     SERVER_LABELS = 2, /* which server a sample is of */
 };
@@ -18,7 +17,6 @@ struct server_line {
     const struct client *client;
     struct client_status status;
     char index[NUMBER_MAX];
-    char address[ADDRESS_MAX];
     struct metrics_label labels[METRICS_LABELS_MAX]; /* SERVER_LABELS are set */
 };
 
@@ -27,11 +25,8 @@ static void server_line(struct server_line *line, const struct client *c, size_t
     client_status(c, &line->status);
     line->client = c;
     snprintf(line->index, sizeof(line->index), "%zu", i + 1);
-    snprintf(line->address, sizeof(line->address),
-             strchr(line->status.host, ':') ? "[%s]:%u" : "%s:%u", line->status.host,
-             line->status.port);
     line->labels[0] = (struct metrics_label){"server", line->index};
-    line->labels[1] = (struct metrics_label){"address", line->address};
+    line->labels[1] = (struct metrics_label){"address", line->status.address};
 }
 
 static uint64_t up(const struct client_status *s)

@@ -5,10 +5,10 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/text.h"
 
 enum {
     TEXT_ROOM = 1024, /* more than the longest sentence of ours, with what a peer said in it */
-    ADDRESS_ROOM = 300,
 };
 
 json_t *document_text(const char *text)
@@ -31,10 +31,9 @@ json_t *document_moment(int64_t seconds)
 
 json_t *document_address(const char *host, uint16_t port)
 {
-    char text[ADDRESS_ROOM];
+    char text[TEXT_HOST_PORT];
 
-    snprintf(text, sizeof(text), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
-    return document_text(text);
+    return document_text(text_host_port(text, host, port));
 }
 
 static json_int_t seconds(uint64_t now_us, uint64_t then_us)
@@ -78,7 +77,7 @@ json_t *document_server(const struct document_server *s, uint64_t now_us)
     const struct client_status *c = s->status;
     json_t *out = json_pack(
         "{s:o, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "address",
-        document_address(c->host, c->port), "state", client_state_name(c->state), "since_s",
+        document_text(c->address), "state", client_state_name(c->state), "since_s",
         seconds(now_us, c->since_us), "sessions", (json_int_t)c->sessions, "ports", ports_json(s),
         "streams", (json_int_t)c->streams, "users", (json_int_t)c->users, "bytes_in",
         (json_int_t)c->bytes_in, "bytes_out", (json_int_t)c->bytes_out, "rate_in",

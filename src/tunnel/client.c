@@ -116,8 +116,8 @@ static void schedule_retry(struct client *c, enum reason why)
 
     system_randomness.fill(NULL, (uint8_t *)&random, sizeof(random));
     delay = backoff_next(&c->backoff, why, now, random);
-    log_warn(c->log, "server %s:%u: %s; next try in %" PRIu64 ".%" PRIu64 " s", c->server->host,
-             c->server->port, c->last_end, delay / 1000000, delay / 100000 % 10);
+    log_warn(c->log, "server %s: %s; next try in %" PRIu64 ".%" PRIu64 " s", c->address,
+             c->last_end, delay / 1000000, delay / 100000 % 10);
     c->next_try_us = now + delay;
     client_set_state(c, CLIENT_WAITING);
     uv_timer_start(&c->retry, retry_due, delay / 1000, 0);
@@ -129,8 +129,8 @@ static void failed(struct client *c, enum reason why, const char *text)
     if (c->stopping)
         return;
     if (c->cfg->login_fail_exit && !c->was_logged_in) {
-        log_error(c->log, "server %s:%u: %s; the first login failed and login_fail_exit is on",
-                  c->server->host, c->server->port, c->last_end);
+        log_error(c->log, "server %s: %s; the first login failed and login_fail_exit is on",
+                  c->address, c->last_end);
         client_set_state(c, CLIENT_IDLE);
         c->events->gave_up(c->ctx, why);
         return;
@@ -220,7 +220,7 @@ static void dialled(void *ctx, struct conn *conn, enum reason why, const char *t
 static void try_login(struct client *c)
 {
     client_set_state(c, CLIENT_DIALLING);
-    log_debug(c->log, "dialling server %s:%u", c->server->host, c->server->port);
+    log_debug(c->log, "dialling server %s", c->address);
     c->dial = client_dial(c, dialled);
 }
 
@@ -294,6 +294,7 @@ struct client *client_new(const struct client_common *common, size_t server,
     c->net = common->net;
     c->cfg = common->cfg;
     c->server = &c->cfg->servers[server];
+    text_host_port(c->address, c->server->host, c->server->port);
     c->events = events;
     c->ctx = ctx;
     c->since_us = net_now_us();

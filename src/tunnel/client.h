@@ -37,8 +37,8 @@ struct client_events {
     bool (*user)(void *ctx, size_t i, struct stream *work, const char *ip, uint16_t port);
     /* The memory limit is reached: the owner has all clients shed. */
     void (*crowded)(void *ctx);
-    /* Another server that has confirmed the i-th proxy; NULL: there is none. */
-    const struct server_addr *(*elsewhere)(void *ctx, size_t i);
+    /* The address of another server that has confirmed the i-th proxy; NULL: there is none. */
+    const char *(*elsewhere)(void *ctx, size_t i);
 };
 
 enum client_state {
@@ -59,8 +59,7 @@ enum { CLIENT_SENTENCE = 512 };
 
 /* All times are monotonic microseconds (net_now_us). */
 struct client_status {
-    const char *host; /* as configured; lives as long as the configuration */
-    uint16_t port;
+    const char *address; /* host:port as configured; lives as long as the client */
     enum client_state state;
     uint64_t since_us;    /* the state's beginning */
     uint64_t next_try_us; /* when it is due; 0: none is planned */

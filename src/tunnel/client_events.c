@@ -25,8 +25,8 @@ static void logged_in(void *ctx, const char *run_id, const char *version, bool m
     snprintf(c->last_run_id, sizeof(c->last_run_id), "%s", run_id);
     backoff_reset(&c->backoff);
     conn_peer(carrier_conn(c->carrier), &c->last_good);
-    log_info(c->log, "login to server %s:%u success (%s %s), run id %.4s...", c->server->host,
-             c->server->port, mlgate ? "mlgate, frp level" : "frp",
+    log_info(c->log, "login to server %s success (%s %s), run id %.4s...", c->address,
+             mlgate ? "mlgate, frp level" : "frp",
              log_safe(safe, sizeof(safe), version, strlen(version)), run_id);
     look_at_proxies(c);
 }
@@ -50,13 +50,13 @@ static bool taken(const char *error)
 static void say_refused(const struct client *c, size_t i)
 {
     const struct proxy_config *p = &c->cfg->proxies[i];
-    const struct server_addr *elsewhere = c->events->elsewhere(c->ctx, i);
+    const char *elsewhere = c->events->elsewhere(c->ctx, i);
 
     if (elsewhere != NULL && taken(c->proxies[i].error))
         log_warn(c->log,
                  "[%s] the server refused remote port %u: %s; another entry of FRP_SERVER, "
-                 "%s:%u, has it: do both lead to the same server? Then leave one of them out",
-                 p->name, p->remote_port, c->proxies[i].error, elsewhere->host, elsewhere->port);
+                 "%s, has it: do both lead to the same server? Then leave one of them out",
+                 p->name, p->remote_port, c->proxies[i].error, elsewhere);
     else
         log_warn(c->log, "[%s] the server refused remote port %u: %s%s", p->name, p->remote_port,
                  c->proxies[i].error,

@@ -6,6 +6,7 @@
 #ifndef TUNNEL_CLIENT_INTERNAL_H
 #define TUNNEL_CLIENT_INTERNAL_H
 
+#include "base/text.h"
 #include "net/dial.h"
 #include "net/sockaddr.h"
 #include "tunnel/backoff.h"
@@ -28,7 +29,8 @@ struct client {
     const struct client_common *common;
     struct net *net;                  /* the common one, and so is */
     const struct client_config *cfg;  /* ... this */
-    const struct server_addr *server; /* one of cfg->servers */
+    const struct server_addr *server; /* one of cfg->servers, and its text for the log */
+    char address[TEXT_HOST_PORT];
     const struct client_events *events;
     void *ctx;
     struct log *log;

@@ -20,8 +20,7 @@ bool client_ready(const struct client *c)
 void client_status(const struct client *c, struct client_status *out)
 {
     *out = (struct client_status){
-        .host = c->server->host,
-        .port = c->server->port,
+        .address = c->address,
         .state = c->state,
         .since_us = c->since_us,
         .next_try_us = c->state == CLIENT_WAITING ? c->next_try_us : 0,

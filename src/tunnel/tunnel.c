@@ -79,17 +79,19 @@ static void door_crowded(void *ctx)
     shed(((struct door *)ctx)->tunnel);
 }
 
-static const struct server_addr *door_elsewhere(void *ctx, size_t i)
+static const char *door_elsewhere(void *ctx, size_t i)
 {
     const struct door *asking = ctx;
     const struct tunnel *t = asking->tunnel;
 
     for (size_t k = 0; k < tunnel_servers(t); k++) {
         struct client_proxy_status there;
+        struct client_status status;
 
         client_proxy_status(t->doors[k].client, i, &there);
+        client_status(t->doors[k].client, &status);
         if (k != index_of(asking) && there.state == CLIENT_PROXY_CONFIRMED)
-            return &t->common.cfg->servers[k];
+            return status.address;
     }
     return NULL;
 }

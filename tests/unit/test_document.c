@@ -33,8 +33,7 @@ static const struct client_config cfg = {.proxies = proxies, .n_proxies = 2};
 
 static struct client_status whole_status(void)
 {
-    struct client_status s = {.host = "frp.example.org",
-                              .port = 7000,
+    struct client_status s = {.address = "frp.example.org:7000",
                               .state = CLIENT_WAITING,
                               .since_us = 100 * SECOND_US,
                               .next_try_us = 117 * SECOND_US,

@@ -248,13 +248,29 @@ static void ages_for_people(void **state)
     }
 }
 
+static void test_host_port(void **state)
+{
+    char out[TEXT_HOST_PORT];
+    char longest[400];
+
+    memset(longest, 'a', sizeof(longest));
+    longest[253] = '\0';
+    assert_string_equal(text_host_port(out, "frp.example.org", 7000), "frp.example.org:7000");
+    assert_string_equal(text_host_port(out, "::1", 65535), "[::1]:65535");
+    assert_string_equal(text_host_port(out, longest, 65535) + 253, ":65535");
+    longest[253] = ':';
+    longest[399] = '\0';
+    assert_string_equal(text_host_port(out, longest, 65535) + 254, "]:65535");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_for_people), cmocka_unit_test(test_put_uint),
-        cmocka_unit_test(test_uint),          cmocka_unit_test(test_utf8_len),
-        cmocka_unit_test(test_put_json),      cmocka_unit_test(test_hex),
-        cmocka_unit_test(test_equal_secret),  cmocka_unit_test(ages_for_people),
+        cmocka_unit_test(test_uint),          cmocka_unit_test(test_host_port),
+        cmocka_unit_test(test_utf8_len),      cmocka_unit_test(test_put_json),
+        cmocka_unit_test(test_hex),           cmocka_unit_test(test_equal_secret),
+        cmocka_unit_test(ages_for_people),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
