@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "check/ask_http.h"
 #include "check/ask_tunnel.h"
 #include "check/asking.h"
@@ -46,7 +47,9 @@ struct questions {
 
 static char *name_of(const struct server_addr *a)
 {
-    return mem_printf(strchr(a->host, ':') ? "[%s]:%u" : "%s:%u", a->host, a->port);
+    char text[TEXT_HOST_PORT];
+
+    return mem_strdup(text_host_port(text, a->host, a->port));
 }
 
 static void drop_proxies(struct client_config *cfg)

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "gateway/mlnode.h"
-
-enum { SUBJECT_SIZE = 300 };
 
 void http_facts_release(struct http_facts *f)
 {
@@ -16,10 +15,9 @@ void http_facts_release(struct http_facts *f)
     f->len = 0;
 }
 
-static const char *subject_of(const struct http_facts *f, char out[SUBJECT_SIZE])
+static const char *subject_of(const struct http_facts *f, char out[TEXT_HOST_PORT])
 {
-    snprintf(out, SUBJECT_SIZE, strchr(f->host, ':') ? "[%s]:%u" : "%s:%u", f->host, f->port);
-    return out;
+    return text_host_port(out, f->host, f->port);
 }
 
 static bool is_unconnected(enum reason why)
@@ -71,7 +69,7 @@ static void judge_clock(struct findings *list, const char *subject, const struct
 
 void judge_api(struct findings *list, const struct http_facts *f)
 {
-    char subject[SUBJECT_SIZE];
+    char subject[TEXT_HOST_PORT];
 
     subject_of(f, subject);
     if (f->status == 0 && (is_unconnected(f->why) || (f->why == REASON_NONE && !f->peer[0]))) {
@@ -130,7 +128,7 @@ static void management_foreign(struct findings *list, const char *subject,
 static bool judge_management(struct findings *list, const struct http_facts *f,
                              const struct instance_facts *instance, char state[MLNODE_STATE_MAX])
 {
-    char subject[SUBJECT_SIZE];
+    char subject[TEXT_HOST_PORT];
 
     subject_of(f, subject);
     state[0] = '\0';
@@ -176,7 +174,7 @@ static void inference_absent(struct findings *list, const char *subject, const s
 
 static void judge_inference(struct findings *list, const struct http_facts *f, const char *state)
 {
-    char subject[SUBJECT_SIZE];
+    char subject[TEXT_HOST_PORT];
     char *models = f->status == 200 && f->answered ? mlnode_models(f->body, f->len) : NULL;
 
     subject_of(f, subject);
@@ -202,7 +200,7 @@ void judge_mlnode(struct findings *list, const struct http_facts *management,
                   const struct http_facts *inference, const struct instance_facts *instance)
 {
     char state[MLNODE_STATE_MAX];
-    char subject[SUBJECT_SIZE];
+    char subject[TEXT_HOST_PORT];
 
     if (judge_management(list, management, instance, state))
         judge_inference(list, inference, state);

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "check/ask_tcp.h"
 #include "check/asking.h"
 #include "check/judge_config.h"
@@ -75,12 +76,11 @@ static void ask_all(struct questions *q, const struct network_node_check *c)
 static void judge_listener(const char *host, uint16_t port, const struct port_table *ports,
                            struct findings *list)
 {
-    char *address = mem_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
-    struct holder_facts holder = {.address = address};
+    char address[TEXT_HOST_PORT];
+    struct holder_facts holder = {.address = text_host_port(address, host, port)};
 
     look_holder(ports, host, port, &holder);
     judge_server_bind(list, &holder);
-    mem_free(address);
 }
 
 static void check_binds(const struct server_config *cfg, const struct port_table *ports,
