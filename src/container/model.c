@@ -98,6 +98,9 @@ static void missing(struct model_job *j, const char *detail, uint64_t now_us)
     if (j->stage == MODEL_STAGE_DOWNLOADING) {
         if (detail != NULL)
             fault = model_fault_in(detail, strlen(detail));
+        /* MLNode tells the first 500 letters of a tool's output, whose last line has the cause. */
+        if (detail != NULL && strncmp(detail, "Traceback", 9) == 0)
+            detail = NULL;
         fail(j, fault == MODEL_FAULT_NONE ? MODEL_FAULT_NODE_GAVE_UP : fault, detail);
         return;
     }

@@ -18,8 +18,8 @@
 #include "container/model_beat.h"
 
 enum {
-    MODEL_ASK_EVERY_US = 2000000,   /* MLNode, until it answers */
-    MODEL_POLL_EVERY_US = 5000000,  /* MLNode, while it downloads */
+    MODEL_ASK_EVERY_US = 1000000,   /* MLNode, until it answers */
+    MODEL_POLL_EVERY_US = 2000000,  /* MLNode, while it downloads */
     MODEL_BUSY_US = 30000000,       /* it downloads three others (429): until it is asked again */
     MODEL_PAUSE_MAX_US = 600000000, /* the longest Retry-After of a hub that is obeyed */
     MODEL_ODD_ANSWERS = 5,          /* in a row, of MLNode, until that is a failure */

@@ -108,7 +108,8 @@ const char *model_fault_text(enum model_fault fault)
         [MODEL_FAULT_STALLED] = "no byte came for too long",
         [MODEL_FAULT_OFFLINE] = "HF_HUB_OFFLINE is set, and it is not in the cache of HF_HOME",
         [MODEL_FAULT_NODE] = "MLNode does not answer as expected",
-        [MODEL_FAULT_NODE_GAVE_UP] = "MLNode's download ended before it was complete",
+        [MODEL_FAULT_NODE_GAVE_UP] = "MLNode's download ended before it was complete; its log "
+                                     "may say why",
     };
 
     return texts[fault];

@@ -5,6 +5,7 @@
     hub.rate = 200_000          bytes a second of all downloads together
     hub.truncate = "model.safetensors"    its downloads end in the middle, orderly to look at
     hub.hold = "model.safetensors"        ... stop coming and stay open
+    hub.fail_files(503)         as fail, but only for the files
 """
 
 import hashlib
@@ -52,8 +53,9 @@ class Handler(BaseHTTPRequestHandler):
         """Whether the answer was a failure that the test asked for."""
         hub = self.hub
         hub.note(self.command, path, self.headers.get("Range"), self.headers.get("Authorization"))
-        if hub.failure:
-            status, code, fields = hub.failure
+        failure = hub.failure or ("/resolve/" in path and hub.file_failure)
+        if failure:
+            status, code, fields = failure
             self.refuse(status, code, **fields)
         elif hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
             self.refuse(401, "GatedRepo")
@@ -144,6 +146,7 @@ class Hub:
     def __init__(self, lab, files=None):
         self.files = files or {"config.json": 300, "a.safetensors": 3 << 20, "b.safetensors": 1 << 20}
         self.failure = None
+        self.file_failure = None
         self.token = None
         self.rate = None
         self.truncate = None
@@ -192,6 +195,9 @@ class Hub:
 
     def fail(self, status, code=None, **fields):
         self.failure = (status, code, fields)
+
+    def fail_files(self, status, code=None, **fields):
+        self.file_failure = (status, code, fields)
 
     def heal(self):
         self.failure = None

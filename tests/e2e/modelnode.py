@@ -1,9 +1,10 @@
 """A stand-in for MLNode's management, as MLNODE_COMMAND: a state, and on request the endpoint for
 models, which downloads with the stand-in library in a process of its own as MLNode's does.
 
-    modelnode.py PORT [--models] [--uid N]
+    modelnode.py PORT [--models] [--begin MODEL] [--busy] [--late] [--uid N]
 
-POST /test/busy makes downloads answer 429, or again not.
+--begin: a download is under way from the start; --busy: every download is one too many; --late:
+POST /api/v1/models/... is not answered until inference/up was.
 """
 
 import argparse
@@ -36,7 +37,7 @@ class Task:
 
     def wait(self):
         said = self.process.communicate()[1].decode()
-        self.error = said[-500:] if self.process.returncode else None
+        self.error = said[:500] if self.process.returncode else None
         self.ended = self.process.returncode
 
     @property
@@ -51,6 +52,7 @@ class Node(BaseHTTPRequestHandler):
     tasks = {}
     busy = False
     models = False
+    asked_up = threading.Event()
 
     def log_message(self, *_):
         pass
@@ -78,10 +80,10 @@ class Node(BaseHTTPRequestHandler):
         name = asked.get("hf_repo")
         if self.path.startswith("/api/v1/inference/up"):
             self.answer(200, {"status": "OK"})
-        elif self.path == "/test/busy":
-            Node.busy = not Node.busy
-            self.answer(200, {})
-        elif not self.models or not self.path.startswith("/api/v1/models/"):
+            self.asked_up.set()
+            return
+        self.asked_up.wait()
+        if not self.models or not self.path.startswith("/api/v1/models/"):
             self.answer(404, {"detail": "Not Found"})
         elif self.path.endswith("/status"):
             self.answer(200, self.status(name))
@@ -122,9 +124,16 @@ def main():
     words = argparse.ArgumentParser()
     words.add_argument("port", type=int)
     words.add_argument("--models", action="store_true")
+    words.add_argument("--begin")
+    words.add_argument("--busy", action="store_true")
+    words.add_argument("--late", action="store_true")
     words.add_argument("--uid", type=int)
     given = words.parse_args()
-    Node.models = given.models
+    Node.models, Node.busy = given.models, given.busy
+    if not given.late:
+        Node.asked_up.set()
+    if given.begin:
+        Node.tasks[given.begin] = Task(given.begin)
     if given.uid:
         os.setgid(given.uid)
         os.setuid(given.uid)

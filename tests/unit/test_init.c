@@ -23,11 +23,13 @@ enum { ENOUGH = 30 }; /* seconds: only against hanging */
 struct run {
     int (*worker)(void *ctx, int link);
     int (*node)(void *ctx, int link);
+    int (*model)(void *ctx, int link); /* where it is, the run stops once it is gone */
     int grace_s;
     bool early; /* stopped before anybody runs; otherwise by the node, or else by the worker */
     int status; /* other than 0: it ends unasked */
     int log;    /* a descriptor; 0: none */
     int kept;   /* the same, for the worker */
+    int seen;   /* the same: gets the facts when the model is gone */
 };
 
 /* ---- children -------------------------------------------------------------------------------- */
@@ -174,14 +176,72 @@ static int dynasty(void *ctx, int link)
     return for_ever();
 }
 
+/* The preparation of a model that is done at once. */
+static int preparer(void *ctx, int link)
+{
+    const struct model_beat beat = {
+        .magic = MODEL_BEAT_MAGIC, .stage = MODEL_STAGE_DONE, .percent = 10000, .name = "org/name"};
+
+    send(link, "no record", 9, MSG_NOSIGNAL);
+    send(link, &beat, sizeof(beat), MSG_NOSIGNAL);
+    return 0;
+}
+
+/* … and one that is told which model was asked for, and says so as its own name. */
+static int listener(void *ctx, int link)
+{
+    struct model_beat beat = {.magic = MODEL_BEAT_MAGIC, .stage = MODEL_STAGE_STOPPED};
+
+    fcntl(link, F_SETFL, 0);
+    if (recv(link, beat.name, sizeof(beat.name), 0) != (ssize_t)sizeof(beat.name))
+        return 1;
+    send(link, &beat, sizeof(beat), MSG_NOSIGNAL);
+    return 0;
+}
+
+/* A worker that heard inference/up, and forgot it: as one that was started again. */
+static int hearer(void *ctx, int link)
+{
+    struct beat beat = {.magic = BEAT_MAGIC, .asked_model = "org/asked"};
+    char order;
+
+    send(link, &beat, sizeof(beat), MSG_NOSIGNAL);
+    beat.asked_model[0] = '\0';
+    while (usleep(10000) == 0) {
+        send(link, &beat, sizeof(beat), MSG_NOSIGNAL);
+        if (recv(link, &order, 1, MSG_DONTWAIT) == 1)
+            beat.draining = order == ORDER_DRAIN || beat.draining;
+    }
+    return 0;
+}
+
 /* ---- the loop in a process of its own -------------------------------------------------------- */
+
+static void model_gone(void *ctx, struct facts *f)
+{
+    struct run *run = ctx;
+
+    if (run->model == NULL || run->seen == 0 || f->child[PLAN_MODEL].starts == 0 ||
+        f->child[PLAN_MODEL].state != CHILD_NONE)
+        return;
+    (void)!write(run->seen, f, sizeof(*f));
+    run->seen = 0;
+    kill(supervisor, SIGTERM);
+}
 
 static int supervise(struct run *run, const char *directory)
 {
     const struct init_config cfg = {
         .worker_keeps = run->kept,
-        .worker = {.name = "worker", .main = run->worker, .ctx = run->node ? NULL : run},
-        .node = {.name = "node", .main = run->node, .ctx = run->status == 0 ? run : NULL},
+        .worker = {.name = "worker",
+                   .main = run->worker,
+                   .ctx = run->node || run->model ? NULL : run},
+        .node = {.name = "node",
+                 .main = run->node,
+                 .ctx = run->status == 0 && !run->model ? run : NULL},
+        .model = {.name = "model", .main = run->model, .ctx = run},
+        .facts = model_gone,
+        .facts_ctx = run,
         .grace_s = run->grace_s,
         .directory = directory,
         .log = run->log > 0 ? log_new(run->log, "test", LOG_INFO, LOG_TEXT) : NULL,
@@ -228,6 +288,8 @@ static void stops_with_children_of_all_kinds(void **state)
         {.worker = liar, .node = sleeper, .grace_s = 1},
         {.worker = mute, .grace_s = 1},
         {.worker = sleeper, .node = sleeper, .grace_s = 0},
+        {.worker = good, .model = sleeper, .early = true, .grace_s = 600},
+        {.worker = good, .model = dynasty, .early = true, .grace_s = 600},
         {.worker = unusable, .node = sleeper, .status = 2},
         {.worker = unusable, .node = dynasty, .status = 2},
     };
@@ -278,12 +340,37 @@ static void a_worker_hears_of_the_one_before(void **state)
     close(ends[1]);
 }
 
+/* What the preparation said last outlives it, and it is not started again; who was asked for
+ * reaches it also when it started later than the request came. */
+static void a_model_is_prepared(void **state)
+{
+    struct run runs[] = {{.worker = good, .model = preparer},
+                         {.worker = hearer, .model = listener}};
+    static const char *const names[] = {"org/name", "org/asked"};
+    static const enum model_stage stages[] = {MODEL_STAGE_DONE, MODEL_STAGE_STOPPED};
+    struct facts f;
+    int ends[2];
+
+    for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+        assert_int_equal(pipe(ends), 0);
+        runs[i].seen = ends[1];
+        check(&runs[i]);
+        assert_int_equal(read(ends[0], &f, sizeof(f)), sizeof(f));
+        assert_int_equal(f.child[PLAN_MODEL].starts, 1);
+        assert_int_equal(f.model.stage, stages[i]);
+        assert_string_equal(f.model.name, names[i]);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stops_with_children_of_all_kinds),
         cmocka_unit_test(a_trapped_worker_is_explained),
         cmocka_unit_test(a_worker_hears_of_the_one_before),
+        cmocka_unit_test(a_model_is_prepared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

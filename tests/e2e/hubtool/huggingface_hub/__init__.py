@@ -1,6 +1,6 @@
 """A stand-in for the hub's library, with what of it is used: the size of a model, and its download
 into the cache's layout with resumption. Plain urllib; failures are worded as the library words
-them. What it does not have is tested with the library itself (--full)."""
+them; with HUBTOOL_LIES a file that is too short is none. What it does not have is tested with the library itself (--full)."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def fetch(name, sha, file, size, blobs):
                 while piece := answer.read1(PIECE):
                     out.write(piece)
     got = coming.stat().st_size
-    if got != size:
+    if got != size and "HUBTOOL_LIES" not in os.environ:
         raise OSError(f"Consistency check failed: file should be of size {size} but has size {got}")
     coming.rename(blobs / file)
 
