@@ -1,6 +1,7 @@
 /* What the files of the model's preparation share. No one else includes this.
  *
  *   model_look.c     the disk: what is there of the model, how much is free, which tools
+ *   model_clean.c    what killed downloads left there
  *   model_node.c     MLNode's endpoint, and whose process it is
  *   model_tool.c     a tool as a child process, and what it says
  *   model_measure.c  how much there is to fetch
@@ -25,6 +26,12 @@
  * alone. false: the path is too long to be one. */
 bool model_cache_dir(char *const *envp, enum model_by by, char out[MLNODE_PATH_MAX]);
 
+/* The directory of a repository in a cache, models--OWNER--NAME. */
+enum { MODEL_FOLDER_MAX = MODEL_REPOSITORY_MAX + 16 };
+void model_folder(const char *name, char out[MODEL_FOLDER_MAX]);
+/* How the names of files end that are not whole. */
+#define MODEL_COMING ".incomplete"
+
 enum { MODEL_PYTHONS_MAX = 5 };
 
 /* Programs of the image, as MLNode's environment finds them; "": not there. */
@@ -38,6 +45,13 @@ struct model_tools {
 void model_tools_look(char *const *envp, struct model_tools *out);
 /* Whether a variable of the hub's library that is a switch is on. */
 bool model_switch_is_on(char *const *envp, const char *name);
+
+/* ---- model_clean.c --------------------------------------------------------------------------- */
+
+/* Bytes in parts of files that no download will take up. `remove`: those that nobody writes any
+ * more are removed first: nobody holds their lock, and their file came otherwise or they are older
+ * than a download may stand still. */
+uint64_t model_leftovers(const char *dir, const char *name, bool remove);
 
 /* ---- model_tool.c ---------------------------------------------------------------------------- */
 

@@ -49,26 +49,31 @@ bool model_cache_dir(char *const *envp, enum model_by by, char out[MLNODE_PATH_M
 
 /* ---- the cache ------------------------------------------------------------------------------- */
 
-/* The directory of a model: models--OWNER--NAME. */
+void model_folder(const char *name, char out[MODEL_FOLDER_MAX])
+{
+    const char *slash = strchr(name, '/');
+    int owner = slash ? (int)(slash - name) : (int)strlen(name);
+
+    snprintf(out, MODEL_FOLDER_MAX, "models--%.*s%s%s", owner, name, slash ? "--" : "",
+             slash ? slash + 1 : "");
+}
+
 static int open_model(const char *dir, const char *name)
 {
     char path[2 * MLNODE_PATH_MAX];
-    const char *slash = strchr(name, '/');
-    int owner = slash ? (int)(slash - name) : (int)strlen(name);
-    int len = snprintf(path, sizeof(path), "%s/models--%.*s%s%s", dir, owner, name,
-                       slash ? "--" : "", slash ? slash + 1 : "");
+    char model[MODEL_FOLDER_MAX];
 
-    if (len >= (int)sizeof(path))
-        return -1;
+    model_folder(name, model);
+    snprintf(path, sizeof(path), "%s/%s", dir, model);
     return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static bool is_coming(const char *name)
 {
-    static const char end[] = ".incomplete";
+    static const size_t end = sizeof(MODEL_COMING) - 1;
     size_t len = strlen(name);
 
-    return len >= sizeof(end) - 1 && strcmp(name + len - (sizeof(end) - 1), end) == 0;
+    return len >= end && strcmp(name + len - end, MODEL_COMING) == 0;
 }
 
 struct counted {

@@ -32,7 +32,8 @@ struct run {
     struct model_tools tools;
     const char *python; /* one of tools.python: the one with the hub's library; NULL: none */
     char **envp;        /* of tools */
-    char cache[MLNODE_PATH_MAX];
+    char cache[MLNODE_PATH_MAX]; /* "": not known yet */
+    uint64_t leftovers;          /* bytes in it that count for nothing */
     struct log *log;
     int link;
     bool terminal;
@@ -168,6 +169,14 @@ static struct model_identity identity(const struct run *r)
     return model_node_identity(r->settings->mlnode.port);
 }
 
+/* Without the parts that nobody will take up, as far as they are still there. */
+static uint64_t bytes_here(const struct run *r)
+{
+    uint64_t bytes = model_bytes(r->cache, r->job.name);
+
+    return bytes > r->leftovers ? bytes - r->leftovers : 0;
+}
+
 static void measure(struct run *r)
 {
     struct model_measure m = {.total = 0};
@@ -177,7 +186,8 @@ static void measure(struct run *r)
     model_measure_hub(r->job.name, &r->tools, r->envp, &who, &m, &r->python);
     if (!model_cache_dir(r->envp, r->job.by, r->cache))
         r->cache[0] = '\0';
-    m.bytes = model_bytes(r->cache, r->job.name);
+    r->leftovers = model_leftovers(r->cache, r->job.name, true);
+    m.bytes = bytes_here(r);
     m.space = model_space_at(r->cache);
     model_job_measured(&r->job, &m, now_us());
 }
@@ -257,8 +267,7 @@ static void read_tool(struct run *r)
 
     model_tool_read(&r->tool, now_us());
     if (model_tool_ended(&r->tool, now_us(), &status))
-        model_job_fetched(&r->job, status, r->tool.tail, r->tool.tail_len,
-                          model_bytes(r->cache, r->job.name));
+        model_job_fetched(&r->job, status, r->tool.tail, r->tool.tail_len, bytes_here(r));
 }
 
 static void look(struct run *r)
@@ -267,7 +276,7 @@ static void look(struct run *r)
 
     if (r->job.stage == MODEL_STAGE_DOWNLOADING) {
         space = model_space_at(r->cache);
-        model_job_progress(&r->job, model_bytes(r->cache, r->job.name), &space, now_us());
+        model_job_progress(&r->job, bytes_here(r), &space, now_us());
     }
     report(r);
 }
@@ -304,6 +313,8 @@ static void work(struct run *r)
         read_tool(r);
     }
     report(r);
+    if (r->job.stage == MODEL_STAGE_DONE && r->cache[0] != '\0')
+        model_leftovers(r->cache, r->job.name, true);
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */

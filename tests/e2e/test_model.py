@@ -577,7 +577,8 @@ def test_the_real_library(lab, server, hub, real, way):
     hub.rate = None
     again = real_node(lab, server, hub, real, way, home=c.home).start("run")
     again.said(f"{REPOSITORY} is complete", 60)
-    again.check_whole()
+    again.process.wait_line("the model's preparation ended with status 0", within(10))
+    again.check_whole()  # and nothing of the one that was killed is left
 
 
 @pytest.mark.full
@@ -590,7 +591,7 @@ def test_words_of_the_real_library(lab, server, hub, real, status, code, why, st
     else:
         hub.fail_files(status, code)
     c = real_node(lab, server, hub, real, HF_HUB_ETAG_TIMEOUT="2").start("run")
-    c.said(f"{REPOSITORY}.*{why}", 120)
+    c.said(f"{REPOSITORY}.*{why}", 60)
     c.wait_status(state=state)
 
 

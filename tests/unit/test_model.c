@@ -410,6 +410,14 @@ static void how_a_tool_ends(void **state)
          "RepositoryNotFoundError: 401 Client Error.\n\nRepository Not Found for url: x. If "
          "you are trying to access a private or gated repo, make sure",
          MODEL_FAULT_NO_MODEL},
+        {1, 0,
+         "Error: Model 'org/name' not found.\nIf the repo is private, make sure you are "
+         "authenticated and your token has the required permissions.",
+         MODEL_FAULT_NO_MODEL},
+        {1, 0, "Error: Access denied. Model 'org/name' requires approval.", MODEL_FAULT_REFUSED},
+        {1, 0, "HTTP Error 503 thrown while requesting HEAD http://x\nRetrying in 8s [Retry 5/5].",
+         MODEL_FAULT_HUB},
+        {1, 0, "Error: Local entry not found. 429 Too Many Requests for url", MODEL_FAULT_BUSY},
         {1, 0, "OSError: Consistency check failed: file should be of size 5", MODEL_FAULT_SIZE},
         {1, 0, "urllib3: [Errno 111] Connection refused", MODEL_FAULT_UNREACHABLE},
         {1, 0, "KeyError: 'x'", MODEL_FAULT_CRASHED},

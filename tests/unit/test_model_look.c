@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -137,6 +138,40 @@ static void a_cache_without_links(void **state)
     assert_true(model_cached(t->root, "org/name"));
 }
 
+/* Parts that no later download takes up: gone once their file is there, or once they are old and
+ * nobody has their lock. */
+static void what_killed_downloads_leave(void **state)
+{
+    struct tree *t = *state;
+    const char *const parts[] = {"aa.0123abcd.incomplete", "bb.0123abcd.incomplete",
+                                 "cc.0123abcd.incomplete", "dd.0123abcd.incomplete"};
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    char name[128];
+    int lock;
+
+    make_dirs(t, "models--org--name/blobs");
+    make_dirs(t, ".locks/models--org--name");
+    assert_int_equal(model_leftovers(t->root, "org/name", true), 0);
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "models--org--name/blobs/%s", parts[i]);
+        make_file(t, name, 100, 100);
+        if (i >= 2)
+            assert_int_equal(utimensat(AT_FDCWD, path(t, name), old, 0), 0);
+    }
+    make_file(t, "models--org--name/blobs/aa", 5, 5);            /* aa came otherwise */
+    make_file(t, "models--org--name/blobs/ee.incomplete", 7, 7); /* this one is taken up */
+    make_file(t, "models--org--name/blobs/ff.0123abcx.incomplete", 7, 7);
+    make_file(t, ".locks/models--org--name/dd.lock", 0, 0); /* somebody downloads dd */
+    lock = open(path(t, ".locks/models--org--name/dd.lock"), O_RDWR);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    assert_int_equal(model_leftovers(t->root, "org/name", false), 400);
+    assert_int_equal(model_leftovers(t->root, "org/name", true), 200); /* bb is young, dd held */
+    assert_int_equal(model_bytes(t->root, "org/name"), 200 + 5 + 7 + 7);
+    close(lock);
+    assert_int_equal(model_leftovers(t->root, "org/name", true), 100);
+    assert_int_equal(access(path(t, "models--org--name/blobs/bb.0123abcd.incomplete"), F_OK), 0);
+}
+
 /* Links that lead to themselves, and a depth that no repository has. */
 static void a_hostile_cache(void **state)
 {
@@ -241,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_with_holes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_whole_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cache_without_links, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_killed_downloads_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_hostile_cache, set_up, tear_down),
         cmocka_unit_test(where_the_cache_is),
         cmocka_unit_test_setup_teardown(space_above_what_is_missing, set_up, tear_down),
