@@ -89,10 +89,17 @@ bool health_is_live(const struct health *h)
             (h->worker == CHILD_ALIVE && h->beat_age_us < PLAN_NO_BEAT_US));
 }
 
+/* Of ours. What answers in its place meanwhile is somebody else who has its port. */
+static bool mlnode_is_down(const struct health *h)
+{
+    return h->node == CHILD_PAUSED || h->node == CHILD_SICK;
+}
+
 bool health_is_ready(const struct health *h)
 {
     return h->phase == PHASE_SERVE && h->worker == CHILD_ALIVE &&
-           h->beat_age_us < PLAN_NO_BEAT_US && h->registered == 1 && h->manner == MANNER_ANSWERS;
+           h->beat_age_us < PLAN_NO_BEAT_US && h->registered == 1 && h->manner == MANNER_ANSWERS &&
+           !mlnode_is_down(h);
 }
 
 const char *health_text(const struct health *h)
@@ -111,5 +118,7 @@ const char *health_text(const struct health *h)
         return "MLNode accepts connections and does not answer";
     if (h->manner != MANNER_ANSWERS)
         return "MLNode's management does not listen";
+    if (mlnode_is_down(h))
+        return "MLNode has ended and is started again";
     return "the tunnel is registered, MLNode answers";
 }

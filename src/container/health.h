@@ -39,7 +39,8 @@ int health_ask(const char *directory, struct health *out);
 
 /* PID 1 lives, and its worker does: what a restart of the container could mend. */
 bool health_is_live(const struct health *h);
-/* Moreover the tunnel is registered and MLNode's management answers. */
+/* Moreover the tunnel is registered, and MLNode's management answers, which is not one that waits
+ * for its next start. */
 bool health_is_ready(const struct health *h);
 /* What is missing, in words, or what is there. */
 const char *health_text(const struct health *h);

@@ -287,6 +287,7 @@ def port_taken(s):
     eventually(lambda: c.ask("GET", "/", c.management)[0] == 200, 10, "http.server")
     c.start("run").process.wait_line("MLNode ended with status 1", within(10))
     s.found()
+    assert c.health()[0] == 1
     assert server.running()
     s.again(MLNODE_MANAGEMENT=f"127.0.0.1:{s.lab.ports.take()}")
     c.wait_ready()

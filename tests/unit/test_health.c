@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "container/health.h"
+#include "container/plan.h"
 
 enum { ENOUGH = 30 }; /* seconds: only against hanging */
 
@@ -125,6 +126,27 @@ static void who_hangs_is_not_waited_for(void **state)
     close(hung);
 }
 
+static void whoever_answers_for_a_dead_mlnode_is_not_mlnode(void **state)
+{
+    struct health h = {.phase = PHASE_SERVE,
+                       .worker = CHILD_ALIVE,
+                       .registered = 1,
+                       .manner = MANNER_ANSWERS,
+                       .node = CHILD_ALIVE};
+
+    assert_true(health_is_ready(&h));
+    h.node = CHILD_NONE; /* it is elsewhere */
+    assert_true(health_is_ready(&h));
+    h.node = CHILD_PAUSED;
+    assert_false(health_is_ready(&h));
+    assert_string_equal(health_text(&h), "MLNode has ended and is started again");
+    assert_true(health_is_live(&h));
+    h.node = CHILD_SICK;
+    assert_false(health_is_ready(&h));
+    h.manner = MANNER_ABSENT;
+    assert_string_equal(health_text(&h), "MLNode's management does not listen");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +154,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_removed_is_gone_around, make, clear),
         cmocka_unit_test_setup_teardown(of_two_the_first_one_is_asked, make, clear),
         cmocka_unit_test_setup_teardown(who_hangs_is_not_waited_for, make, clear),
+        cmocka_unit_test(whoever_answers_for_a_dead_mlnode_is_not_mlnode),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
