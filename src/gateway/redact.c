@@ -96,29 +96,35 @@ static const char *const stays[] = {
     "container.more_listeners",
 };
 
-static bool is_listed(const char *place, const json_t *value)
-{
-    for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++) {
-        size_t len = strlen(stays[i]);
+/* What the list says about a place. */
+struct verdict {
+    bool stays;
+    bool leads_on; /* something below it stays */
+    bool numbers;  /* every number directly below it stays */
+    size_t first;  /* the part of the list that is about it and what is below */
+    size_t end;
+};
 
-        if (strcmp(stays[i], place) == 0)
-            return true;
-        if (stays[i][len - 1] == '*' && strncmp(stays[i], place, len - 1) == 0 &&
-            json_is_number(value))
-            return true;
-    }
-    return false;
-}
+static const struct verdict top = {.end = sizeof(stays) / sizeof(stays[0])};
 
-/* Something below this place is listed. */
-static bool leads_on(const char *place)
+/* `above`: about the place that this one is in. */
+static struct verdict verdict_on(const char *place, const struct verdict *above)
 {
+    struct verdict v = {0};
     size_t len = strlen(place);
 
-    for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
-        if (strncmp(stays[i], place, len) == 0 && stays[i][len] == '.')
-            return true;
-    return false;
+    for (size_t i = above->first; i < above->end; i++) {
+        const char *rest = stays[i] + len;
+
+        if (strncmp(stays[i], place, len) != 0)
+            continue;
+        v.stays = v.stays || rest[0] == '\0';
+        v.leads_on = v.leads_on || rest[0] == '.';
+        v.numbers = v.numbers || strcmp(rest, ".*") == 0;
+        v.first = v.end == 0 ? i : v.first;
+        v.end = i + 1;
+    }
+    return v;
 }
 
 /* A model may be named by where it lies on this machine. */
@@ -132,31 +138,30 @@ static bool is_local_path(const char *place, const json_t *value)
            strchr("/.~", text[0]) != NULL;
 }
 
-static void redact_object(json_t *object, const char *place);
+static void redact_object(json_t *object, const char *place, const struct verdict *v);
 
 /* Whether something is left of it. */
-static bool redact_value(json_t *value, const char *place)
+static bool redact_value(json_t *value, const char *place, const struct verdict *v)
 {
     size_t i;
     json_t *item;
 
     if (json_is_object(value)) {
-        if (!leads_on(place))
-            return false;
-        redact_object(value, place);
-        return true;
+        if (v->leads_on)
+            redact_object(value, place, v);
+        return v->leads_on;
     }
     if (!json_is_array(value))
-        return is_listed(place, value) && !is_local_path(place, value);
-    if (!is_listed(place, value) && !leads_on(place))
+        return v->stays && !is_local_path(place, value);
+    if (!v->stays && !v->leads_on)
         return false;
     json_array_foreach (value, i, item)
-        if (!redact_value(item, place))
+        if (!redact_value(item, place, v))
             json_array_remove(value, i--);
     return true;
 }
 
-static void redact_object(json_t *object, const char *place)
+static void redact_object(json_t *object, const char *place, const struct verdict *v)
 {
     const char *key;
     json_t *value;
@@ -164,14 +169,19 @@ static void redact_object(json_t *object, const char *place)
 
     json_object_foreach_safe (object, next, key, value) {
         char below[PATH_ROOM];
+        struct verdict inner = {0};
         int n = snprintf(below, sizeof(below), "%s%s%s", place, place[0] ? "." : "", key);
 
-        if (n >= PATH_ROOM || !redact_value(value, below))
+        if (v->numbers && json_is_number(value))
+            continue;
+        if (n < PATH_ROOM)
+            inner = verdict_on(below, v);
+        if (!redact_value(value, below, &inner))
             json_object_del(object, key);
     }
 }
 
 void redact(json_t *document)
 {
-    redact_object(document, "");
+    redact_object(document, "", &top);
 }

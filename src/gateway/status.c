@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "gateway/internal.h"
 
 enum {
@@ -164,10 +163,5 @@ json_t *gateway_status(const struct gateway *g)
 
 char *status_text(const json_t *document)
 {
-    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(DIGITS);
-    size_t len = json_dumpb(document, NULL, 0, flags);
-    char *text = mem_zalloc(len + 1);
-
-    json_dumpb(document, text, len, flags);
-    return text;
+    return json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS));
 }
