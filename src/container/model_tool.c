@@ -31,10 +31,14 @@ void model_hide_secrets(char *const *envp, char *text, size_t len)
     for (size_t i = 0; i < MODEL_TOOL_SECRETS; i++) {
         const char *secret = env_get(envp, secret_names[i]);
         size_t size = secret ? strlen(secret) : 0;
-        char *at;
+        const char *end = text + len;
+        char *at = text;
 
-        while (size > 0 && (at = memmem(text, len, secret, size)) != NULL)
+        /* on from there: a secret may itself be of stars */
+        while (size > 0 && (at = memmem(at, (size_t)(end - at), secret, size)) != NULL) {
             memset(at, '*', size);
+            at += size;
+        }
     }
 }
 

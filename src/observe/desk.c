@@ -1,10 +1,16 @@
 #include "observe/desk.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "observe/door.h"
+
+enum {
+    /* Until a place is looked for again where none could be had: no descriptor was free. */
+    REST_MS = 250,
+};
 
 struct asker {
     struct desk *desk; /* NULL: a free place */
@@ -18,6 +24,7 @@ struct asker {
 struct desk {
     uv_loop_t *loop;
     uv_poll_t door;
+    uv_timer_t rest;
     int fd;
     uid_t owner;
     char *(*text)(void *ctx);
@@ -93,6 +100,18 @@ static struct asker *free_place(struct desk *d)
     return NULL;
 }
 
+static void rested(uv_timer_t *timer)
+{
+    listen_again(timer->data);
+}
+
+/* Who cannot be taken in stays before the door, which would wake this loop again and again. */
+static void take_a_rest(struct desk *d)
+{
+    uv_poll_stop(&d->door);
+    uv_timer_start(&d->rest, rested, REST_MS, 0);
+}
+
 /* One a turn: others on this loop do not wait for a crowd of askers. */
 static void came(uv_poll_t *door, int status, int events)
 {
@@ -107,6 +126,8 @@ static void came(uv_poll_t *door, int status, int events)
     fd = door_accept(d->fd, d->owner);
     if (fd >= 0)
         answer(d, a, fd);
+    else if (errno != EAGAIN)
+        take_a_rest(d);
 }
 
 struct desk *desk_new(uv_loop_t *loop, int fd, uid_t owner, char *(*text)(void *ctx), void *ctx)
@@ -119,7 +140,8 @@ struct desk *desk_new(uv_loop_t *loop, int fd, uid_t owner, char *(*text)(void *
     d->text = text;
     d->ctx = ctx;
     uv_poll_init(loop, &d->door, fd);
-    d->door.data = d;
+    uv_timer_init(loop, &d->rest);
+    d->door.data = d->rest.data = d;
     listen_again(d);
     return d;
 }
@@ -130,6 +152,7 @@ void desk_close(struct desk *d)
         return;
     d->closed = true;
     uv_close((uv_handle_t *)&d->door, NULL);
+    uv_close((uv_handle_t *)&d->rest, NULL);
     for (int i = 0; i < DESK_ASKERS_MAX; i++)
         if (d->askers[i].desk != NULL)
             send_away(&d->askers[i]);

@@ -16,6 +16,8 @@
 enum {
     BACKLOG = 16, /* operators and probes; who comes when they are taken waits in connect */
     FIRST_READ = 4096,
+    /* Sent away in one go: who knocks without end keeps nobody from his other work. */
+    REFUSED_MAX = 32,
 };
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -135,13 +137,14 @@ void door_close(struct door *door)
 
 int door_accept(int fd, uid_t owner)
 {
-    int other;
+    for (int i = 0; i < REFUSED_MAX; i++) {
+        int other = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    while ((other = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-        if (is_trusted(other, owner))
+        if (other < 0 || is_trusted(other, owner))
             return other;
         close(other);
     }
+    errno = EAGAIN;
     return -1;
 }
 

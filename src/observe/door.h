@@ -23,8 +23,9 @@ int door_open(struct door *door, const char *path);
 /* Only in the process that opened it. */
 void door_close(struct door *door);
 
-/* Who waits at `fd`, or -1: nobody. Who is not trusted is sent away without an answer. The
- * descriptor never waits, and is the caller's. `fd` may be inherited from who opened the door. */
+/* Who waits at `fd`, or -1 with errno; EAGAIN: nobody, or so many who are not trusted that it is
+ * better to come back. These are sent away without an answer. The descriptor never waits, and is
+ * the caller's. `fd` may be inherited from who opened the door. */
 int door_accept(int fd, uid_t owner);
 
 /* The asker's side: a connected descriptor that the caller closes, or a negative errno.

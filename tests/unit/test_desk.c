@@ -1,4 +1,5 @@
 /* Who answers at a door: everybody gets all of the text, the slow ones keep nobody waiting. */
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -211,6 +213,45 @@ static void all_are_sent_away_at_the_end(void **state)
     play(w, in_the_middle);
 }
 
+static bool is_woken(const struct world *w)
+{
+    struct pollfd loop = {.fd = uv_backend_fd(&w->loop), .events = POLLIN};
+
+    return poll(&loop, 1, 0) > 0;
+}
+
+static void limit_files(rlim_t limit)
+{
+    struct rlimit now;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    now.rlim_cur = limit < now.rlim_max ? limit : now.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+}
+
+/* The loop is not woken again and again by somebody who cannot be taken in; he waits. */
+static void no_descriptor_is_free(void **state)
+{
+    struct world *w = *state;
+    struct rlimit before;
+    int asker = door_knock(w->name, PATIENCE_MS);
+
+    w->size = 1000;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit_files(3);
+    uv_run(&w->loop, UV_RUN_NOWAIT); /* registers the door */
+    for (int i = 0; i < 3; i++)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_int_equal(w->asked, 0);
+    assert_false(is_woken(w));
+    limit_files(before.rlim_cur);
+    while (w->asked == 0)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    assert_int_equal(hear(asker, LARGE), w->size);
+    uv_async_send(&w->done);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(patience_has_an_end, world_new, world_free),
         cmocka_unit_test_setup_teardown(who_leaves_is_forgotten, world_new, world_free),
         cmocka_unit_test_setup_teardown(all_are_sent_away_at_the_end, world_new, world_free),
+        cmocka_unit_test_setup_teardown(no_descriptor_is_free, world_new, world_free),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,6 +147,41 @@ static void only_root_and_the_owner_are_let_in(void **state)
     door_close(&door);
 }
 
+/* Each look sends some away and comes to an end, though there are more. */
+static void a_crowd_of_strangers_has_an_end(void **state)
+{
+    enum { CROWD = 40 }; /* more than are sent away at once */
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct door door = {.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)};
+    int ends[2];
+    int asker;
+
+    snprintf(at.sun_path + 1, sizeof(at.sun_path) - 1, "crowd-%d", (int)getpid());
+    assert_int_equal(bind(door.fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(door.fd, CROWD + 1), 0);
+    assert_int_equal(pipe(ends), 0);
+    if (geteuid() != 0)
+        skip();
+    if (fork() == 0) {
+        int rc = setuid(65534);
+
+        for (int i = 0; i < CROWD && rc == 0; i++)
+            rc = connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&at, sizeof(at));
+        _exit(write(ends[1], &rc, sizeof(rc)) < 0);
+    }
+    assert_int_equal(read(ends[0], &asker, sizeof(asker)), sizeof(asker));
+    assert_int_equal(asker, 0);
+    wait(NULL);
+    asker = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(asker, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(door_accept(door.fd, 0), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_true(door_accept(door.fd, 0) >= 0); /* the asker, behind what was left of the crowd */
+    assert_int_equal(door_accept(door.fd, 0), -1);
+    close(asker);
+    close(door.fd);
+}
+
 static void others_cannot_even_knock(void **state)
 {
     const struct place *place = *state;
@@ -204,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_is_heard_up_to_the_limit, make, clear),
         cmocka_unit_test_setup_teardown(silence_is_a_refusal_and_has_a_limit, make, clear),
         cmocka_unit_test_setup_teardown(only_root_and_the_owner_are_let_in, make, clear),
+        cmocka_unit_test(a_crowd_of_strangers_has_an_end),
         cmocka_unit_test_setup_teardown(others_cannot_even_knock, make, clear),
         cmocka_unit_test_setup_teardown(a_file_that_is_no_socket_stays, make, clear),
         cmocka_unit_test(names_without_a_file_and_long_ones),

@@ -703,6 +703,15 @@ static void secrets_are_hidden(void **state)
     assert_string_equal(text, "******, ************ **; hf_ab");
 }
 
+static void secrets_of_stars_end(void **state)
+{
+    char *const envp[] = {(char[]){"HF_TOKEN=*"}, (char[]){"HUGGINGFACE_TOKEN=**"}, NULL};
+    char text[] = "*** 50 ****";
+
+    model_hide_secrets(envp, text, strlen(text));
+    assert_string_equal(text, "*** 50 ****");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -730,6 +739,7 @@ int main(void)
         cmocka_unit_test(answers_of_mlnode),
         cmocka_unit_test(only_records_are_believed),
         cmocka_unit_test(secrets_are_hidden),
+        cmocka_unit_test(secrets_of_stars_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
