@@ -195,8 +195,8 @@ void access_log(const struct exchange *x)
     add(x->gw, &e);
 }
 
-void access_refused(const struct downstream *c, const char *line, unsigned status, enum reason why,
-                    const char *fault)
+void access_refused(const struct downstream *c, const char *line, unsigned status, size_t bytes,
+                    enum reason why, const char *fault)
 {
     char more[LOG_HELD_MAX];
     const struct entry e = {
@@ -204,6 +204,7 @@ void access_refused(const struct downstream *c, const char *line, unsigned statu
         .peer = c->peer,
         .fault = fault,
         .more = more,
+        .bytes = bytes,
         .status = status,
         .peer_port = c->peer_port,
         .why = why,

@@ -104,6 +104,12 @@ static char *status_page(const struct gateway *g)
     return text;
 }
 
+static void count_body(struct exchange *x, size_t len)
+{
+    x->bytes_out += len;
+    x->gw->counters.bytes_out += len;
+}
+
 static void answer_status(struct exchange *x)
 {
     char *body = status_page(x->gw);
@@ -117,8 +123,10 @@ static void answer_status(struct exchange *x)
     x->status = 200;
     x->keep_alive = x->keep_alive && x->request_done;
     downstream_write(x->client, head, (size_t)n);
-    if (!x->head_request)
+    if (!x->head_request) {
         downstream_write(x->client, body, len);
+        count_body(x, len);
+    }
     mem_free(body);
     exchange_end(x, REASON_DONE, false);
 }
@@ -206,38 +214,60 @@ static const char *code_of_rejection(unsigned status)
     }
 }
 
-/* The same of what was understood of a head: "-" for what was not. A query is nobody's business. */
+/* Writes it; returns the length of its body. */
+static size_t write_error(struct downstream *c, const struct http_error *e, bool keep_alive,
+                          unsigned minor, bool to_head)
+{
+    char text[HTTP_ERROR_MAX];
+    size_t len = http_error_render(e, keep_alive, minor, to_head, text);
+    const char *body = strstr(text, "\r\n\r\n") + 4;
+
+    downstream_write(c, text, len);
+    return len - (size_t)(body - text);
+}
+
+static bool is_method(struct http_slice method)
+{
+    for (size_t i = 0; i < method.len; i++)
+        if (!http_is_token_byte((unsigned char)method.at[i]))
+            return false;
+    return method.len > 0 && method.len <= HTTP_METHOD_MAX;
+}
+
+/* The same of a head that was refused: "-" for what is no method and for what is no path, whatever
+ * bytes stand there. A query is nobody's business, nor is a URL, which may hold a password. */
 static void line_of_rejection(const struct http_head *head, char line[LINE_MAX_BYTES])
 {
     const struct http_slice dash = {"-", 1};
     struct http_slice path = head->target;
-    const char *query = path.len > 0 ? memchr(path.at, '?', path.len) : NULL;
+    bool has_path = path.len > 0 && path.at[0] == '/';
+    const char *query = has_path ? memchr(path.at, '?', path.len) : NULL;
 
     if (query != NULL)
         path.len = (size_t)(query - path.at);
-    line_of(head->method.len > 0 ? head->method : dash, path.len > 0 ? path : dash, line);
+    line_of(is_method(head->method) ? head->method : dash, has_path ? path : dash, line);
 }
 
 void exchange_reject(struct downstream *c, unsigned status, const struct http_head *head)
 {
     struct gateway *g = c->gw;
-    bool to_head = http_slice_is(head->method, "HEAD");
-    char text[HTTP_ERROR_MAX];
     char line[LINE_MAX_BYTES];
+    size_t body;
     enum reason why_ended = status == 408 ? REASON_HEAD_TIMEOUT : REASON_BAD_REQUEST;
     const struct http_error e = {.status = status,
                                  .type = "invalid_request_error",
                                  .code = code_of_rejection(status),
                                  .message = head->why ? head->why : "malformed request"};
 
-    refusals_note(g, "", c->peer, e.message);
+    line_of_rejection(head, line);
+    refusals_note(g, line, c->peer, e.message);
+    body = write_error(c, &e, false, 1, http_slice_is(head->method, "HEAD"));
     g->counters.requests++;
+    g->counters.bytes_out += body;
     g->counters.answers[4]++;
     g->counters.ended.of[why_ended]++;
     g->counters.outcomes[CLASS_OTHER][outcome_of(status, why_ended)]++;
-    line_of_rejection(head, line);
-    access_refused(c, line, status, why_ended, e.message);
-    downstream_write(c, text, http_error_render(&e, false, 1, to_head, text));
+    access_refused(c, line, status, body, why_ended, e.message);
     downstream_close(c, why_ended);
 }
 
@@ -254,13 +284,11 @@ static bool may_discard(const struct exchange *x)
 static void answer_error(struct exchange *x, const struct http_error *e, enum reason why)
 {
     struct downstream *c = x->client;
-    char text[HTTP_ERROR_MAX];
 
     x->keep_alive = x->keep_alive && (x->request_done || may_discard(x));
     x->status = e->status;
     x->phase = ANSWER_DONE;
-    downstream_write(
-        c, text, http_error_render(e, x->keep_alive, x->old_client ? 0 : 1, x->head_request, text));
+    count_body(x, write_error(c, e, x->keep_alive, x->old_client ? 0 : 1, x->head_request));
     if (x->request_done || !x->keep_alive) {
         exchange_end(x, why, false);
         return;

@@ -48,8 +48,8 @@ struct gateway_counters {
     uint64_t refused;                                /* by policy */
     uint64_t direct; /* requests that went to an engine past port 5000 */
     uint64_t retried;
-    uint64_t bytes_in; /* bodies of requests, as framed towards MLNode */
-    uint64_t bytes_out;
+    uint64_t bytes_in;  /* bodies of requests, as framed towards MLNode */
+    uint64_t bytes_out; /* bodies of answers, ours included, as framed towards the clients */
     struct reason_counts ended;         /* requests */
     struct reason_counts clients_ended; /* connections of clients: what their last request ended
                                            with when that ended both, else peer-closed, idle … */

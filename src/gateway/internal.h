@@ -177,7 +177,8 @@ struct refusal {
     uint64_t at_us;
     const char *why;     /* static */
     char peer[PEER_MAX]; /* the client's address without port */
-    /* "METHOD /path" without the query, printable; "": what came was no head of a request. */
+    /* "METHOD /path" without the query, printable, "-" for what is unknown of a head that was
+     * refused; "": no request came. */
     char line[LINE_MAX_BYTES];
 };
 
@@ -319,9 +320,10 @@ void upstream_pool_clear(struct upstream_pool *p);
 /* access.c */
 void access_init(struct gateway *g);
 void access_log(const struct exchange *x);
-/* A head that was refused; lines of these are gated. `line` as an exchange's, `fault` static. */
-void access_refused(const struct downstream *c, const char *line, unsigned status, enum reason why,
-                    const char *fault);
+/* A head that was refused; lines of these are gated. `line` as a refusal's, `bytes` of our answer's
+ * body, `fault` static. */
+void access_refused(const struct downstream *c, const char *line, unsigned status, size_t bytes,
+                    enum reason why, const char *fault);
 /* Writes what waits; at the latest before the gateway goes. */
 void access_flush(struct gateway *g);
 

@@ -110,10 +110,10 @@ static json_t *refusal_json(const struct refusal *r, uint64_t now_us)
     json_t *out = json_pack("{s:I, s:s, s:s}", "ago_s", (json_int_t)((now_us - r->at_us) / 1000000),
                             "why", r->why, "from", r->peer);
 
-    if (space != NULL) {
+    if (space != NULL && r->line[0] != '-')
         json_object_set_new(out, "method", json_stringn(r->line, (size_t)(space - r->line)));
+    if (space != NULL && space[1] != '-')
         json_object_set_new(out, "path", json_string(space + 1));
-    }
     return out;
 }
 

@@ -143,7 +143,7 @@ static void refusals(struct report *r, const json_t *gateway)
         line_add(r, "%s ago", human_age(age, number(refusal, "ago_s")));
         if (has(refusal, "from"))
             line_add(r, " from %s", string(refusal, "from", text));
-        if (has(refusal, "path"))
+        if (has(refusal, "method"))
             line_item(r, "%s", string(refusal, "method", text));
         if (has(refusal, "path"))
             line_add(r, " %s", string(refusal, "path", text));

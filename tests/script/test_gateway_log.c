@@ -32,10 +32,10 @@ static void a_line_for_each_request(void **state)
     logged(s, "GET /v1/models 200, 5 bytes, first 1.500 ms, all 2001.507 ms, client 10.0.0.1:1000, "
               "upstream 127.0.0.1:5001, done");
     stage_say(c, GET("/sleep"));
-    logged(s, "GET /sleep 404, 0 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
+    logged(s, "GET /sleep 404, 129 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
               "upstream -, policy");
     stage_say(c, POST("/api/v1/stop%1b%0a", "0", ""));
-    logged(s, "POST /api/v1/stop%1b%0a 400, 0 bytes, first 0.000 ms, all 0.000 ms, client "
+    logged(s, "POST /api/v1/stop%1b%0a 400, 110 bytes, first 0.000 ms, all 0.000 ms, client "
               "10.0.0.1:1000, upstream -, bad-request: control byte in path");
     stage_free(s);
 }
@@ -132,6 +132,48 @@ static size_t lines_with(struct stage *s, const char *text)
     return n;
 }
 
+/* A head whose method is `unit` over and over, which no method is. */
+static void nonsense_is_logged_as_a_dash(const char *unit, size_t times, bool as_json)
+{
+    struct stage *s = stage_new();
+    struct fake_conn *c = stage_user(s, ROLE_POC);
+    json_t *line;
+
+    if (as_json)
+        fake_log_json(s->h);
+    fake_log_clear(s->h);
+    for (size_t i = 0; i < times; i++)
+        fake_say(c, unit);
+    stage_say(c, " http://user:secret@h/x HTTP/1.1\r\n\r\n");
+    if (as_json) {
+        line = only_object(s);
+        has_text(line, "text", "- - 400");
+        has_text(line, "method", "-");
+        has_text(line, "path", "-");
+        has_text(line, "fault", "bad method");
+        json_decref(line);
+    } else {
+        logged(s, "- - 400, 100 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
+                  "upstream -, bad-request: bad method");
+    }
+    stage_free(s);
+}
+
+/* What stands where method and target should: no byte of it reaches a terminal, no length of it
+ * the end of the line. */
+static void heads_that_make_no_sense_are_not_quoted(void **state)
+{
+    static const char *const units[] = {"\x9b"
+                                        "31m",
+                                        "(", "\xff", "\"\\", "AAAAAAAAA"};
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        for (size_t times = 5; times < 400; times += 17) {
+            nonsense_is_logged_as_a_dash(units[i], times, false);
+            nonsense_is_logged_as_a_dash(units[i], times, true);
+        }
+}
+
 /* Bad heads cost a connection each, and lines up to a limit; what is missing is said when the flood
  * is over. Lines of requests are never held back. */
 static void floods_of_bad_heads_are_counted(void **state)
@@ -143,7 +185,7 @@ static void floods_of_bad_heads_are_counted(void **state)
         stage_say(stage_user(s, ROLE_POC), "nonsense\r\n\r\n");
         stage_say(stage_user(s, ROLE_POC), GET("/sleep"));
     }
-    assert_int_equal(lines_with(s, "- - 400, 0 bytes, first 0.000 ms, all 0.000 ms, client 10.0"),
+    assert_int_equal(lines_with(s, "- - 400, 112 bytes, first 0.000 ms, all 0.000 ms, client 10.0"),
                      10);
     assert_int_equal(lines_with(s, "GET /sleep 404, "), 25);
     fake_advance(s->h, 1999 * 1000);
@@ -183,7 +225,7 @@ static void lines_of_requests_that_failed(void **state)
     stage_say(c, POST("/v1/a", "0", ""));
     fake_fail(stage_up(s, ENGINE), REASON_PEER_RESET);
     fake_run(s->h);
-    logged(s, "POST /v1/a 502, 0 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
+    logged(s, "POST /v1/a 502, 133 bytes, first 0.000 ms, all 0.000 ms, client 10.0.0.1:1000, "
               "upstream 127.0.0.1:5001, upstream-closed");
     stage_say(c, POST("/v1/b", "0", ""));
     stage_say(stage_up(s, ENGINE), CHUNKED "1\r\na\r\n");
@@ -254,6 +296,24 @@ static void lines_are_bounded(void **state)
     stage_free(s);
 }
 
+/* The sum over all lines. */
+static uint64_t bytes_logged(struct stage *s)
+{
+    static const char word[] = " bytes, first ";
+    char *log = fake_log(s->h);
+    uint64_t sum = 0;
+
+    for (char *at = log; (at = strstr(at, word)) != NULL; at += strlen(word)) {
+        char *digits = at;
+
+        while (digits[-1] != ' ')
+            digits--;
+        sum += strtoull(digits, NULL, 10);
+    }
+    mem_free(log);
+    return sum;
+}
+
 static void numbers_add_up(void **state)
 {
     struct stage *s = stage_new();
@@ -275,8 +335,9 @@ static void numbers_add_up(void **state)
     assert_int_equal(n.direct, 2);
     assert_int_equal(n.refused, 1);
     assert_int_equal(n.bytes_in, 5);
-    assert_int_equal(n.bytes_out, strlen("GET /v1/a -") + strlen("POST /v1/b hello") +
-                                      strlen("GET /api/v1/state -"));
+    assert_in_range(n.bytes_out, strlen("GET /v1/a -POST /v1/b helloGET /api/v1/state -") + 1,
+                    SIZE_MAX);
+    assert_int_equal(n.bytes_out, bytes_logged(s));
     assert_int_equal(n.ended.of[REASON_DONE], 3);
     assert_int_equal(n.ended.of[REASON_UPSTREAM_DOWN], 2);
     assert_int_equal(n.ended.of[REASON_REFUSED_POLICY], 1);
@@ -466,6 +527,7 @@ int main(void)
         cmocka_unit_test(a_line_for_each_request),
         cmocka_unit_test(a_json_line_for_each_request),
         cmocka_unit_test(json_lines_are_bounded),
+        cmocka_unit_test(heads_that_make_no_sense_are_not_quoted),
         cmocka_unit_test(floods_of_bad_heads_are_counted),
         cmocka_unit_test(floods_of_bad_answers_are_counted),
         cmocka_unit_test(lines_of_requests_that_failed),

@@ -145,15 +145,22 @@ static void the_last_refusals_are_told(void **state)
         "Host: x\r\nContent-Length: 0\r\n\r\n");
     fake_advance(w->h, 65 * SECOND_US);
     ask(w, ROLE_INFERENCE, "evil\x1b[31m", "no request at all\r\n\r\n");
+    ask(w, ROLE_INFERENCE, "192.0.2.8",
+        "POST /v1/x?token=s3cret HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n");
+    ask(w, ROLE_INFERENCE, "192.0.2.9", "GET http://user:s3cret@h/ HTTP/1.1\r\nHost: h\r\n\r\n");
     document = gateway_status(w->g);
     list = json_object_get(json_object_get(document, "gateway"), "last_refusals");
-    assert_int_equal(json_array_size(list), 2);
-    is(json_array_get(list, 1),
+    assert_int_equal(json_array_size(list), 4);
+    is(json_array_get(list, 3),
        "{\"ago_s\": 65, \"method\": \"POST\", \"path\": \"/v1/load_lora_adapter\", \"from\":"
        " \"192.0.2.7\", \"why\": \"not served here (GATEWAY_POLICY)\"}");
-    assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "from")),
-                        "unknown");
-    assert_null(json_object_get(json_array_get(list, 0), "path"));
+    is(json_array_get(list, 2), "{\"ago_s\": 0, \"from\": \"unknown\", \"method\": \"no\", \"why\":"
+                                " \"malformed version\"}");
+    is(json_array_get(list, 1), "{\"ago_s\": 0, \"from\": \"192.0.2.8\", \"method\": \"POST\","
+                                " \"path\": \"/v1/x\", \"why\": \"more than one Host\"}");
+    is(json_array_get(list, 0),
+       "{\"ago_s\": 0, \"from\": \"192.0.2.9\", \"method\": \"GET\", \"why\":"
+       " \"target does not begin with /\"}");
     json_decref(document);
 }
 
