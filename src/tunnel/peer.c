@@ -86,7 +86,6 @@ void peer_free(struct peer *p, enum reason why, const char *text)
         s->n_openings--;
         guard_close(&s->guard, p->source, is_failure(p, why), net_now_us());
     }
-    log_gate_end(&p->refusals);
     proxy_peer_gone(p, why == REASON_REPLACED);
     if (p->conn != NULL)
         stream_close(conn_stream(p->conn));
@@ -340,7 +339,6 @@ void peer_accept(struct listener *l, void *ctx)
     char host[ADDR_TEXT];
 
     p->server = s;
-    p->refusals = (struct log_gate){.what = "proxies refused", .level = LOG_WARN};
     list_init(&p->node);
     list_init(&p->proxies);
     p->conn = listener_accept(l, on_opening, p);

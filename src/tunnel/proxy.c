@@ -29,7 +29,7 @@ static void answer(struct peer *p, const char *name, const char *remote_addr, co
     bool refused = error[0] != '\0';
 
     log_safe(safe_name, sizeof(safe_name), name, strlen(name));
-    if (!net_gate(s->net, refused ? &p->refusals : &s->client_gate, s->log, more))
+    if (!net_gate(s->net, refused ? &s->proxy_gate : &s->client_gate, s->log, more))
         log_debug(s->log, "proxy [%s] of %s %s", safe_name, p->address,
                   refused ? "refused" : "listens");
     else if (refused)

@@ -19,7 +19,8 @@ enum {
     TICK_MS = 100,
     SLOW_TICKS = 10,
     ALL_PORTS = 65536,
-    /* Lines about clients at once: a house of a hundred nodes that comes back after a restart. */
+    /* Lines about clients at once: a house of a hundred nodes that comes back after a restart. No
+     * client has a gate of its own, which it would get anew with every login. */
     CLIENT_LINES_BURST = 300,
 };
 
@@ -161,6 +162,8 @@ static void make_gates(struct server *s)
     s->refused_gate = (struct log_gate){.what = "connections refused", .level = LOG_WARN};
     s->client_gate = (struct log_gate){
         .what = "clients that came or went", .level = LOG_INFO, .burst = CLIENT_LINES_BURST};
+    s->proxy_gate = (struct log_gate){
+        .what = "proxies refused", .level = LOG_WARN, .burst = CLIENT_LINES_BURST};
     s->user_gate = (struct log_gate){.what = "users without a work connection", .level = LOG_WARN};
     s->memory_gate =
         (struct log_gate){.what = "users reset by the memory limit", .level = LOG_WARN};

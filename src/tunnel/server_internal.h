@@ -51,6 +51,7 @@ struct server {
     struct reason_counts users_ended;
     struct log_gate refused_gate; /* connections without a login */
     struct log_gate client_gate;  /* who came, who went, what is open */
+    struct log_gate proxy_gate;   /* proxies refused */
     struct log_gate user_gate;    /* users without a work connection */
     struct log_gate memory_gate;  /* users reset because the memory limit is reached */
     uv_timer_t tick;
@@ -74,7 +75,6 @@ struct peer {
     bool spoke;          /* its first bytes have come */
     bool failing;        /* already told to go, to make room */
     unsigned n_claims;
-    struct log_gate refusals;
     char address[ADDR_PORT_TEXT];
 };
 

@@ -1,5 +1,7 @@
 """What operators and their programs read: lines of JSON that stay whole, floods that are counted."""
 
+import concurrent.futures
+import contextlib
 import json
 import re
 import signal
@@ -9,7 +11,7 @@ import time
 from containers import Container
 from gateways import ask_once, open_gateway
 from harness import eventually
-from lab import TOKEN, within
+from lab import TOKEN, Proxy, within
 from rawfrp import RawClient, RawServer, answer_login
 
 EVIL = '"\\\n{"time":"2026-01-01T00:00:00.000Z"}\x1b[31m\x7f\u20ac\u202e'
@@ -119,6 +121,15 @@ def counted(process, pattern, what):
     return len(lines) + len(own), len(lines) + sum(more) + sum(map(int, own))
 
 
+def turned_away(port, said=b""):
+    """A reset may be there before connect has looked."""
+    with contextlib.suppress(ConnectionResetError):
+        with socket.create_connection(("127.0.0.1", port), within(10)) as sock:
+            sock.sendall(said)
+            while sock.recv(100):
+                pass
+
+
 def test_a_flood_of_bad_heads(lab):
     gate = open_gateway(lab, lab.ports.take(), lab.ports.take())
     began = time.monotonic()
@@ -142,17 +153,87 @@ def test_a_flood_of_strangers(lab):
     server = lab.flag_server()
     began = time.monotonic()
     for _ in range(60):
-        with socket.create_connection(("127.0.0.1", server.port), 5) as sock:
-            sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            sock.settimeout(within(10))
-            try:
-                while sock.recv(100):
-                    pass
-            except ConnectionResetError:
-                pass
+        turned_away(server.port, b"GET / HTTP/1.1\r\n\r\n")
 
     def numbers():
         return counted(server.process, "connection from .* refused: ", "connections refused")
 
     eventually(lambda: numbers()[1] == 60, within(10), "60 refused connections in the log")
+    assert numbers()[0] <= 2 + time.monotonic() - began
+
+
+def test_a_flood_of_refused_proxies(lab):
+    """However often a client logs in for it: a login buys no further lines."""
+    server = lab.flag_server()
+    began = time.monotonic()
+    for _ in range(200):
+        client = RawClient(server.port)
+        client.login(TOKEN)
+        for number in range(2):
+            assert client.new_proxy(f"web-{number}", server.port)["error"]
+        client.close()
+
+    def numbers():
+        return counted(server.process, r"proxy \[.*\] of .* refused: ", "proxies refused")
+
+    eventually(lambda: numbers()[1] == 400, within(10), "400 refused proxies in the log")
+    assert numbers()[0] <= 300 + 1 + time.monotonic() - began
+
+
+def test_a_flood_of_users_without_work_connections(lab):
+    server = lab.flag_server("--user-conn-timeout", "1")
+    client = RawClient(server.port)
+    client.login(TOKEN)
+    port = lab.ports.take()
+    assert not client.new_proxy("web", port).get("error")
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        list(pool.map(turned_away, [port] * 40))
+
+    def numbers():
+        pattern = "user .* closed: the client sent no work connection in time"
+        return counted(server.process, pattern, "users without a work connection")
+
+    eventually(lambda: numbers()[1] == 40, within(10), "40 users in the log")
+    assert numbers()[0] <= 2 + time.monotonic() - began
+    client.close()
+
+
+def test_a_flood_of_users_for_a_service_that_is_away(lab):
+    proxy = Proxy("web", lab.ports.take(), lab.ports.take())
+    client = lab.client(lab.server(), [proxy])
+    began = time.monotonic()
+    for _ in range(40):
+        turned_away(proxy.port)
+
+    def numbers():
+        pattern = "the local service .* cannot be reached"
+        return counted(client.process, pattern, "local services that cannot be reached")
+
+    eventually(lambda: numbers()[1] == 40, within(10), "40 users in the log")
+    assert numbers()[0] <= 2 + time.monotonic() - began
+
+
+def test_a_flood_of_refused_work_connections(lab, certificates):
+    def talk(peer):
+        control = answer_login(peer, TOKEN)
+        for _ in range(40):
+            seen = len(peer.opened)
+            peer.send(control, "ReqWorkConn", {})
+            peer.pump_until(lambda: len(peer.opened) > seen, 10, "a work connection")  # noqa: B023
+            stream = peer.opened[-1]
+            peer.receive(stream, "NewWorkConn")
+            peer.send(stream, "StartWorkConn", {"error": EVIL})
+        peer.pump_until(lambda: False, 60, "the end")
+
+    server = RawServer(lab.ports.take(), talk, certificates.server)
+    lab.closers.append(server.close)
+    began = time.monotonic()
+    client = lab.client(server, [Proxy("web", 1, lab.ports.take())], wait=False)
+
+    def numbers():
+        pattern = "the server refused a work connection: "
+        return counted(client.process, pattern, "work connections the server refused")
+
+    eventually(lambda: numbers()[1] == 40, within(20), "40 refusals in the log")
     assert numbers()[0] <= 2 + time.monotonic() - began
