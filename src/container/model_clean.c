@@ -49,8 +49,8 @@ static size_t etag_of(const char *name)
     size_t len = strlen(name);
     size_t end = sizeof(MODEL_COMING) - 1 + SUFFIX_LEN + 1;
 
-    if (len <= end || len >= NAME_MAX - 8 || strcmp(name + len - (sizeof(MODEL_COMING) - 1),
-                                                    MODEL_COMING) != 0)
+    if (len <= end || len >= NAME_MAX - 8 ||
+        strcmp(name + len - (sizeof(MODEL_COMING) - 1), MODEL_COMING) != 0)
         return 0;
     len -= end;
     if (name[len] != '.')

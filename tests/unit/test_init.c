@@ -16,6 +16,7 @@
 #include "container/beat.h"
 #include "container/facts.h"
 #include "container/init.h"
+#include "container/model_link.h"
 #include "container/sandbox.h"
 
 enum { ENOUGH = 30 }; /* seconds: only against hanging */
@@ -364,6 +365,41 @@ static void a_model_is_prepared(void **state)
     }
 }
 
+/* One that starts long after the request came, and after the worker that heard it is gone. */
+static void a_late_preparer_is_told(void **state)
+{
+    struct model_link m = {.fd = -1};
+    struct child_program program = {.name = "model", .main = listener};
+    int status;
+    pid_t pid;
+
+    model_link_tell(&m, "org/first");
+    model_link_tell(&m, "org/asked");
+    model_link_tell(&m, "");
+    pid = model_link_start(&m, &program, STDOUT_FILENO, LOG_TEXT);
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    model_link_ended(&m, NULL);
+    assert_int_equal(m.last.stage, MODEL_STAGE_STOPPED);
+    assert_string_equal(m.last.name, "org/asked");
+}
+
+/* Its last record says that it works on: then it did not end by itself. */
+static void one_that_was_ended(void **state)
+{
+    struct model_link m = {
+        .fd = -1,
+        .last = {
+            .magic = MODEL_BEAT_MAGIC, .stage = MODEL_STAGE_DOWNLOADING, .bytes = 7, .rate = 9}};
+
+    model_link_ended(&m, NULL);
+    assert_int_equal(m.last.stage, MODEL_STAGE_RETRYING);
+    assert_int_equal(m.last.bytes, 7);
+    assert_int_equal(m.last.rate, 0);
+    assert_string_not_equal(m.last.text, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +407,8 @@ int main(void)
         cmocka_unit_test(a_trapped_worker_is_explained),
         cmocka_unit_test(a_worker_hears_of_the_one_before),
         cmocka_unit_test(a_model_is_prepared),
+        cmocka_unit_test(a_late_preparer_is_told),
+        cmocka_unit_test(one_that_was_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
