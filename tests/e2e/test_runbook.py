@@ -393,6 +393,25 @@ def test_a_port_of_another_program(lab):
     assert "!" not in Call(s, ["status"]).text
 
 
+def test_mistakes_of_a_network_node(lab):
+    """All of them in one call."""
+    token = lab.path("token")
+    token.write_text("3f9c1d2e8b7a60543f9c1d2e8b7a6054\n", encoding="ascii")
+    token.chmod(0o644)
+    with socket.create_server(("127.0.0.1", lab.ports.take())) as other:
+        bind = f"127.0.0.1:{other.getsockname()[1]}"
+        said = subprocess.run(
+            [MLGATE, "check", "--server", "--bind", bind, "--token-file", token]
+            + ["--proxy-bind", "0.0.0.0", "--public-address", "127.0.0.1"],  # noqa: S104
+            env={"LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            timeout=within(20),
+        ).stdout
+    for words in ("it means every address", "may read it", "is held by"):
+        assert re.search(line_of(words), flat(said)), said
+
+
 def test_a_worker_that_ends_again_and_again(lab):
     s = Stage(lab, None)
     s.start_server()
