@@ -4,6 +4,7 @@
  * which is never touched here. */
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 #include "container/model_internal.h"
 
-enum { SUFFIX_LEN = 8 };
+enum { SUFFIX_LEN = 8, LOCK_NONE = -1, LOCK_HELD = -2 };
 
 struct cache {
     int blobs;
@@ -61,20 +62,23 @@ static size_t etag_of(const char *name)
     return len;
 }
 
-/* Whoever downloads a file holds its lock. -2: somebody does; else to be closed after the deed. A
- * file system that has no locks leaves the question open: then somebody may. */
+/* Whoever downloads a file holds its lock. LOCK_HELD: somebody does, or it cannot be told; else to
+ * be closed after the deed, unless it is LOCK_NONE. */
 static int take_lock(const struct cache *c, const char *name, size_t etag)
 {
     char lock[NAME_MAX + 1];
     int fd;
 
     snprintf(lock, sizeof(lock), "%.*s.lock", (int)etag, name);
-    fd = c->locks >= 0 ? openat(c->locks, lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        close(fd);
-        return -2;
-    }
-    return fd;
+    if (c->locks < 0)
+        return LOCK_NONE;
+    fd = openat(c->locks, lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? LOCK_NONE : LOCK_HELD;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    close(fd);
+    return LOCK_HELD;
 }
 
 static bool is_old(const struct stat *st)
@@ -101,7 +105,7 @@ static uint64_t consider(const struct cache *c, const char *name, size_t etag, b
         return 0;
     if (remove && (is_old(&st) || is_whole(c, name, etag))) {
         lock = take_lock(c, name, etag);
-        if (lock != -2 && unlinkat(c->blobs, name, 0) == 0)
+        if (lock != LOCK_HELD && unlinkat(c->blobs, name, 0) == 0)
             st.st_size = 0;
         if (lock >= 0)
             close(lock);

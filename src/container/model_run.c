@@ -383,7 +383,7 @@ int model_main(void *ctx, int link)
     int status;
 
     r.log = log_new(STDOUT_FILENO, "model", settings->log_level, settings->mlnode.log_format);
-    r.terminal = isatty(STDOUT_FILENO);
+    r.terminal = isatty(STDOUT_FILENO) && settings->mlnode.log_format == LOG_TEXT;
     r.envp = environment(settings);
     r.node = (struct model_node){
         .host = settings->mlnode.host, .port = settings->mlnode.port, .envp = r.envp};
