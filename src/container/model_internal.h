@@ -58,7 +58,7 @@ uint64_t model_leftovers(const char *dir, const char *name, bool remove);
 enum {
     MODEL_TOOL_LINE_MAX = 1024,
     MODEL_TOOL_TAIL_MAX = 8192, /* holds a Python traceback with its causes */
-    MODEL_TOOL_SECRETS = 3,
+    MODEL_TOOL_SECRETS = 4,
     MODEL_TOOL_READS = 64, /* in one go */
     MODEL_TOOL_BURST = 8,  /* lines in the log at once; then one a second */
 };

@@ -23,19 +23,34 @@ enum {
 
 /* ---- secrets --------------------------------------------------------------------------------- */
 
-static const char *const secret_names[MODEL_TOOL_SECRETS] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN",
-                                                             "HUGGINGFACE_TOKEN"};
+/* The tokens, and what stands before the host of a mirror (https://user:password@mirror). The
+ * length; 0: it is not set. */
+static size_t secret(char *const *envp, size_t which, const char **at)
+{
+    static const char *const names[MODEL_TOOL_SECRETS] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN",
+                                                          "HUGGINGFACE_TOKEN", "HF_ENDPOINT"};
+    const char *value = env_get(envp, names[which]);
+
+    *at = value;
+    if (value == NULL || which < MODEL_TOOL_SECRETS - 1)
+        return value ? strlen(value) : 0;
+    value = strstr(value, "://");
+    if (value == NULL || value[3 + strcspn(value + 3, "@/")] != '@')
+        return 0;
+    *at = value + 3;
+    return strcspn(value + 3, "@");
+}
 
 void model_hide_secrets(char *const *envp, char *text, size_t len)
 {
     for (size_t i = 0; i < MODEL_TOOL_SECRETS; i++) {
-        const char *secret = env_get(envp, secret_names[i]);
-        size_t size = secret ? strlen(secret) : 0;
+        const char *what;
+        size_t size = secret(envp, i, &what);
         const char *end = text + len;
         char *at = text;
 
         /* on from there: a secret may itself be of stars */
-        while (size > 0 && (at = memmem(at, (size_t)(end - at), secret, size)) != NULL) {
+        while (size > 0 && (at = memmem(at, (size_t)(end - at), what, size)) != NULL) {
             memset(at, '*', size);
             at += size;
         }
@@ -48,10 +63,10 @@ static size_t without_beginnings(const struct model_tool *t)
     size_t longest = 0;
 
     for (size_t i = 0; i < MODEL_TOOL_SECRETS; i++) {
-        const char *secret = env_get(t->envp, secret_names[i]);
+        const char *what;
+        size_t size = secret(t->envp, i, &what);
 
-        if (secret != NULL && strlen(secret) > longest)
-            longest = strlen(secret);
+        longest = size > longest ? size : longest;
     }
     return longest < t->line_len ? t->line_len - longest : 0;
 }

@@ -696,11 +696,19 @@ static void only_records_are_believed(void **state)
 static void secrets_are_hidden(void **state)
 {
     char *const envp[] = {(char[]){"HF_TOKEN=hf_abc"}, (char[]){"HUGGING_FACE_HUB_TOKEN=x9"},
-                          (char[]){"HUGGINGFACE_TOKEN="}, NULL};
+                          (char[]){"HUGGINGFACE_TOKEN="},
+                          (char[]){"HF_ENDPOINT=https://me:pass@mirror/x"}, NULL};
+    char *const plain[] = {(char[]){"HF_ENDPOINT=https://mirror/@x"}, NULL};
+    char path[] = "GET https://mirror/@x";
+    char url[] = "GET https://me:pass@mirror/x/y";
     char text[] = "hf_abc, hf_abchf_abc x9; hf_ab";
 
     model_hide_secrets(envp, text, strlen(text));
     assert_string_equal(text, "******, ************ **; hf_ab");
+    model_hide_secrets(envp, url, strlen(url));
+    assert_string_equal(url, "GET https://*******@mirror/x/y");
+    model_hide_secrets(plain, path, strlen(path));
+    assert_string_equal(path, "GET https://mirror/@x");
 }
 
 static void secrets_of_stars_end(void **state)
