@@ -1,6 +1,7 @@
 #include "check/judge_host.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,6 +71,12 @@ uint64_t judge_model_bytes(const char *name)
     return (uint64_t)(billions * (double)weight_bits(name) / 8 * 1e9);
 }
 
+/* Empty files can still be made there, so that the directory itself looks writable. */
+static bool is_full(const struct directory_facts *d)
+{
+    return d->total > 0 && d->free == 0;
+}
+
 /* false: said, and nothing more is to be said. */
 static bool can_write(struct findings *list, enum check_id id, const struct directory_facts *d,
                       enum verdict verdict, const char *remedy)
@@ -79,10 +86,11 @@ static bool can_write(struct findings *list, enum check_id id, const struct dire
         finding_remedy(list, "set %s to a directory", d->variable);
         return false;
     }
-    if (d->writable)
+    if (d->writable && !is_full(d))
         return true;
     finding_add(list, id, d->variable, verdict, "%s %s: %s", d->path,
-                d->exists ? "cannot be written" : "cannot be made", strerror(d->error));
+                d->exists ? "cannot be written" : "cannot be made",
+                strerror(d->writable ? ENOSPC : d->error));
     finding_remedy(list, "%s", remedy);
     return false;
 }

@@ -24,12 +24,16 @@ static void stop(int number)
     over = number;
 }
 
+/* Whatever ends us from a terminal finds it as it was. One that is ignored (nohup) stays so. */
 static void catch_signals(void)
 {
+    static const int ends[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP};
     struct sigaction action = {.sa_handler = stop}; /* no SA_RESTART: waits end */
+    struct sigaction before;
 
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        if (sigaction(ends[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(ends[i], &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 

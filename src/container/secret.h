@@ -1,6 +1,7 @@
 /* The token's way through the processes: it is in the memory of PID 1, which needs it for the next
- * worker, and of the worker, which needs it for each login. Nobody else gets it, and neither is
- * ever written to a core file. */
+ * worker, and of the worker, which needs it for each login. The shims (shim.h), which are copies of
+ * PID 1, have it too and execute nothing. Nobody else gets it, and it is never written to a core
+ * file. */
 #ifndef CONTAINER_SECRET_H
 #define CONTAINER_SECRET_H
 

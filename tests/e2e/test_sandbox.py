@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from containers import Container, children_of, in_namespaces, play_scene
+from containers import Container, children_of, in_namespaces, name_of, play_scene
 from dns import NameServer
 from harness import eventually
 from lab import MLGATE, SLOW, TOKEN, Lab, within
@@ -117,6 +117,21 @@ def memory_has(pid, word):
             if word in mem.read(last - first):
                 return True
     return False
+
+
+def descriptors(pid):
+    return {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+
+
+def test_mlnode_inherits_no_descriptor(lab, server, place):
+    """Neither the status socket nor the worker's, nor a log: what it opens begins at 3."""
+    c = Container(lab, server, place, UBUNTU_TEST=None, MLNODE_COMMAND="sleep 1000").start("run")
+    c.process.wait_line("login to server .*success", within(15))
+    (node,) = eventually(lambda: children_of(c.child("mlgate-shim")), within(10), "the node")
+    eventually(lambda: name_of(node) == "sleep", within(10), "its own program")
+    assert descriptors(node) == {0, 1, 2}
+    assert os.readlink(f"/proc/{node}/fd/0") == "/dev/null"
+    assert len(descriptors(c.process.first())) > 5  # or there would be nothing to inherit
 
 
 def core_limit(pid):

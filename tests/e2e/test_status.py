@@ -390,6 +390,15 @@ def test_watch_on_a_terminal(lab, server):
     assert screen.text.endswith(b"\x1b[?25h\x1b[?1049l")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP])
+def test_watch_leaves_the_terminal_as_it_was(lab, number):
+    screen = Screen(lab.path("nobody-is-here"))
+    screen.wait(rb"is not running here")
+    os.kill(screen.pid, number)
+    assert screen.end() == 1
+    assert screen.text.endswith(b"\x1b[?25h\x1b[?1049l")
+
+
 def test_watch_goes_on_without_an_instance(lab, server):
     c = Container(lab, server).start("run").wait_ready()
     screen = Screen(c.directory)

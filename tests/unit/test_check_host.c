@@ -135,6 +135,11 @@ static void test_other_directories(void **state)
     expect_finding(&list, CHECK_DISK_LOG_DIR, VERDICT_SKIP, "UBUNTU_TEST", NULL);
     judge_log_dir(&list, &d, true);
     expect_finding(&list, CHECK_DISK_LOG_DIR, VERDICT_OK, "can be written", NULL);
+    d.free = 0;
+    judge_frp_config_dir(&list, &d);
+    expect_finding(&list, CHECK_DISK_FRP_CONFIG_DIR, VERDICT_WARN, "cannot be written: No space",
+                   "FRP_CONFIG_DIR");
+    d.total = 0; /* not known */
     d.exists = false;
     judge_frp_config_dir(&list, &d);
     expect_finding(&list, CHECK_DISK_FRP_CONFIG_DIR, VERDICT_OK, "can be made", NULL);
