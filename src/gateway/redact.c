@@ -21,6 +21,7 @@ static const char *const stays[] = {
     "servers.state",
     "servers.since_s",
     "servers.round_trip_ms",
+    "servers.silent_s",
     "servers.sessions",
     "servers.ports.remote",
     "servers.ports.state",

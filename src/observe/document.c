@@ -85,6 +85,8 @@ json_t *document_server(const struct document_server *s, uint64_t now_us)
 
     if (c->round_trip_us > 0)
         json_object_set_new(out, "round_trip_ms", json_real((double)c->round_trip_us / 1000));
+    if (c->silent_us > 0)
+        json_object_set_new(out, "silent_s", json_integer(seconds(now_us, c->silent_us)));
     if (c->last_end.why != REASON_NONE)
         json_object_set_new(out, "last_end", last_end_json(c, now_us));
     if (c->next_try_us > 0)

@@ -64,6 +64,15 @@ static void broken_server(struct report *r, const json_t *server, bool several)
             report_last_end(r, server, "; ");
         line_end(r, LINE_BROKEN, "!");
     }
+    if (has(server, "silent_s")) {
+        if (says(server, "address"))
+            line_add(r, "%s: ", string(server, "address", text));
+        line_add(r, "nothing heard for %s, a second connection is tried",
+                 human_age(age, number(server, "silent_s")));
+        line_add(r, ": packets get lost or the network is frozen; `mlgate check` says whether a "
+                    "new connection comes about");
+        line_end(r, LINE_BROKEN, "!");
+    }
     broken_ports(r, server, several);
 }
 

@@ -63,6 +63,8 @@ struct client_status {
     enum client_state state;
     uint64_t since_us;    /* the state's beginning */
     uint64_t next_try_us; /* when it is due; 0: none is planned */
+    uint64_t
+        silent_us; /* since when nothing was heard, while another way is tried; 0: it answers */
     struct {
         enum reason why; /* REASON_NONE: nothing has ended yet */
         uint64_t at_us;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "tunnel/liveness.h"
+
 const char *client_state_name(enum client_state state)
 {
     static const char *const names[CLIENT_STATES] = {
@@ -10,6 +12,14 @@ const char *client_state_name(enum client_state state)
     };
 
     return (unsigned)state < CLIENT_STATES ? names[state] : "unknown";
+}
+
+static uint64_t silent_since(const struct client *c)
+{
+    uint64_t heard_us = c->carrier != NULL ? carrier_heard_us(c->carrier) : 0;
+    bool tries = c->carrier != NULL && c->reserve_since_us != 0;
+
+    return tries && net_now_us() - heard_us >= LIVE_STUCK_US ? heard_us : 0;
 }
 
 bool client_ready(const struct client *c)
@@ -24,6 +34,7 @@ void client_status(const struct client *c, struct client_status *out)
         .state = c->state,
         .since_us = c->since_us,
         .next_try_us = c->state == CLIENT_WAITING ? c->next_try_us : 0,
+        .silent_us = silent_since(c),
         .last_end = {.why = c->last_why, .at_us = c->last_end_us},
         .sessions = c->sessions,
         .round_trip_us = c->carrier ? mux_round_trip_us(carrier_mux(c->carrier)) : 0,

@@ -393,6 +393,21 @@ def test_a_port_of_another_program(lab):
     assert "!" not in Call(s, ["status"]).text
 
 
+def test_a_server_that_falls_silent(lab):
+    """Seen while the session still counts as one, and gone when the network thaws."""
+    s = Stage(lab, None)
+    line = lab.forwarder(s.start_server().port)
+    c = s.make(line).start("run").wait_ready()
+    mark = c.process.mark()
+    line.cut(new="stall")
+    c.process.wait_line("the server is silent", within(15), mark)
+    call = Call(s, ["status"])
+    assert call.says(line_of("nothing heard for")), call.text
+    line.mend()
+    c.process.wait_line("the server answers again", within(15), mark)
+    assert not Call(s, ["status"]).says(line_of("nothing heard for"))
+
+
 def test_mistakes_of_a_network_node(lab):
     """All of them in one call."""
     token = lab.path("token")

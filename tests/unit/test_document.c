@@ -37,6 +37,7 @@ static struct client_status whole_status(void)
                               .state = CLIENT_WAITING,
                               .since_us = 100 * SECOND_US,
                               .next_try_us = 117 * SECOND_US,
+                              .silent_us = 98 * SECOND_US,
                               .sessions = 3,
                               .round_trip_us = 23140,
                               .streams = 12,
@@ -139,6 +140,7 @@ static void everything_is_in_its_place(void **state)
     is(server, "since_s", "10");
     is(server, "next_try_s", "7");
     is(server, "round_trip_ms", "23.14");
+    is(server, "silent_s", "12");
     is(server, "last_end.reason", "\"auth-failed\"");
     is(server, "last_end.ago_s", "9");
     is(json_array_get(member(server, "ports"), 0), "error", "\"held by 192.0.2.9\"");

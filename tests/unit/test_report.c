@@ -163,6 +163,8 @@ static void what_is_broken_has_its_remedy(void **state)
          "10042,"
          " 'state': 'refused', 'error': 'port already used'}]}]}",
          "two entries of FRP_SERVER"},
+        {"{'servers': [{'address': 'a:1', 'state': 'registered', 'silent_s': 7}]}",
+         "a:1: nothing heard for 7 s, a second connection is tried: "},
         {"{'mlnode': {'manner': 'silent'}}", "an engine crashed"},
         {"{'mlnode': {'manner': 'answers', 'state': 'unknown'}}", "tells no state"},
         {"{'container': {'restarts': [{'who': 'worker', 'why': 'x', 'ago_s': 1},"
