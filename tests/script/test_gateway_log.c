@@ -163,8 +163,8 @@ static void nonsense_is_logged_as_a_dash(const char *unit, size_t times, bool as
  * the end of the line. */
 static void heads_that_make_no_sense_are_not_quoted(void **state)
 {
-    static const char *const units[] = {"\x9b"
-                                        "31m",
+    static const char *const units[] = {("\x9b"
+                                         "31m"),
                                         "(", "\xff", "\"\\", "AAAAAAAAA"};
 
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
