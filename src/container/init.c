@@ -1,14 +1,11 @@
-#include "container/init.h"
+#include "container/init_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -16,11 +13,7 @@
 #include <unistd.h>
 
 #include "container/announce.h"
-#include "container/descend.h"
-#include "container/facts.h"
 #include "container/health.h"
-#include "container/model_link.h"
-#include "container/plan.h"
 #include "container/sandbox.h"
 #include "container/shim.h"
 
@@ -28,46 +21,7 @@ enum {
     /* Often enough to know that we were not frozen (PLAN_FROZEN_US). */
     TURN_MS = 1000,
     RECORDS_A_TURN = 64,
-    /* What a killed shim left behind is looked for this often, and for so long. */
-    SWEEP_EVERY_MS = 50,
-    SWEEP_ROUNDS = 100,
-    SWEEP_US = 6000000, /* and whoever looks is given up then */
 };
-
-/* In the environment of everything below the shim, so that what outlives it can be told from
- * processes that came by `docker exec`. */
-static const char mark_name[] = "MLGATE_NODE";
-
-struct init {
-    const struct init_config *cfg;
-    struct plan plan;
-    struct door door;
-    pid_t pid[PLAN_CHILDREN]; /* 0: none */
-    unsigned kills[PLAN_CHILDREN];
-    int signals;          /* signalfd */
-    int link;             /* to the worker; -1: none */
-    bool bad_record_said; /* once a worker */
-    struct model_link model;
-    struct child_program model_program;
-    pid_t sweeper; /* 0: none */
-    uint64_t sweep_until_us;
-    int node_status;                   /* held back while it sweeps */
-    enum facts_why why[PLAN_CHILDREN]; /* why this one is going to end, as far as we know */
-    struct facts facts;
-    struct facts told; /* what this worker was told last */
-    uint64_t told_us;
-    bool over;
-    int status;
-    char mark[48];
-};
-
-static uint64_t now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
@@ -75,11 +29,9 @@ static int run_shim(void *ctx, int link)
 {
     struct init *in = ctx;
     struct log *log = log_child(in->cfg->log, "mlnode"); /* on `link` */
-    char value[sizeof(in->mark)];
     int status;
 
-    snprintf(value, sizeof(value), "%s", strchr(in->mark, '=') + 1);
-    setenv(mark_name, value, 1);
+    sweep_mark_this(&in->sweep);
     status = shim_run(&in->cfg->node, -1, in->cfg->node_is_ours ? link : -1, log);
     log_free(log);
     return status;
@@ -125,19 +77,6 @@ static pid_t start_child(struct init *in, enum plan_child child)
                             log_format(in->cfg->log));
 }
 
-/* Only while it is wanted: the end of a child in a stop is no news, nor is a model that is there.
- */
-static void note_end(struct init *in, enum plan_child child, enum facts_why why, int wait_status)
-{
-    const struct facts_restart r = {.at_s = (int64_t)time(NULL),
-                                    .wait_status = wait_status,
-                                    .child = (uint8_t)child,
-                                    .why = (uint8_t)why};
-
-    if (in->plan.phase == PHASE_SERVE && (child != PLAN_MODEL || wait_status != 0))
-        facts_restarted(&in->facts, &r);
-}
-
 static void start(struct init *in, enum plan_child child)
 {
     pid_t pid = start_child(in, child);
@@ -150,8 +89,8 @@ static void start(struct init *in, enum plan_child child)
         return;
     }
     log_error(in->cfg->log, "%s cannot be started: %s", announce_name(child), strerror(errno));
-    note_end(in, child, FACTS_WHY_NOT_STARTED, W_EXITCODE(1, 0));
-    plan_exited(&in->plan, child, 1, now_us());
+    init_note_end(in, child, FACTS_WHY_NOT_STARTED, W_EXITCODE(1, 0));
+    plan_exited(&in->plan, child, 1, init_now_us());
 }
 
 /* ---- what the plan asks for ------------------------------------------------------------------ */
@@ -240,44 +179,19 @@ static void act_all(struct init *in)
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 
-/* The shim itself was killed, and its descendants have become our children. They are looked for by
- * a process of its own, because reading about a process that hangs in the kernel may hang too. */
-static int sweep(void *mark, int link)
+static void sweep_ended(struct init *in, bool all)
 {
-    for (int i = 0; i < SWEEP_ROUNDS; i++) {
-        if (descend_signal_marked(getppid(), mark, SIGKILL) == 0)
-            return 0;
-        poll(NULL, 0, SWEEP_EVERY_MS);
-    }
-    return 1;
-}
-
-static bool start_sweeper(struct init *in)
-{
-    const struct child_program program = {.name = "mlgate-sweep", .main = sweep, .ctx = in->mark};
-    const struct child_surroundings around = {
-        .link = -1, .output = in->cfg->output, .when_gone = SIGKILL};
-
-    in->sweeper = descend_possible() ? child_start(&program, &around) : 0;
-    in->sweep_until_us = now_us() + SWEEP_US;
-    return in->sweeper > 0;
-}
-
-static void sweeper_ended(struct init *in, bool all)
-{
-    in->sweeper = 0;
+    in->sweep.pid = 0;
     if (!all)
         log_error(in->cfg->log, "processes of MLNode do not end although they were killed");
-    plan_exited(&in->plan, PLAN_NODE, in->node_status, now_us());
+    plan_exited(&in->plan, PLAN_NODE, in->node_status, init_now_us());
     act_all(in);
 }
 
-static void watch_sweeper(struct init *in)
+static void watch_sweep(struct init *in)
 {
-    if (in->sweeper <= 0 || now_us() < in->sweep_until_us)
-        return;
-    kill(in->sweeper, SIGKILL);
-    sweeper_ended(in, false);
+    if (sweep_overdue(&in->sweep, init_now_us()))
+        sweep_ended(in, false);
 }
 
 static void child_ended(struct init *in, enum plan_child child, int wait_status)
@@ -285,7 +199,7 @@ static void child_ended(struct init *in, enum plan_child child, int wait_status)
     char fate[64];
 
     in->pid[child] = 0;
-    note_end(in, child, in->why[child], wait_status);
+    init_note_end(in, child, in->why[child], wait_status);
     child_fate(wait_status, fate, sizeof(fate));
     if (child == PLAN_MODEL)
         model_link_ended(&in->model, in->cfg->log);
@@ -300,10 +214,11 @@ static void child_ended(struct init *in, enum plan_child child, int wait_status)
         close(in->link);
         in->link = -1;
     }
-    if (child == PLAN_NODE && WIFSIGNALED(wait_status) && start_sweeper(in))
+    if (child == PLAN_NODE && WIFSIGNALED(wait_status) &&
+        sweep_start(&in->sweep, in->cfg->output, init_now_us()))
         in->node_status = child_status(wait_status);
     else
-        plan_exited(&in->plan, child, child_status(wait_status), now_us());
+        plan_exited(&in->plan, child, child_status(wait_status), init_now_us());
     act_all(in);
 }
 
@@ -316,8 +231,8 @@ static void reap(struct init *in)
         for (int i = 0; i < PLAN_CHILDREN; i++)
             if (pid == in->pid[i])
                 child_ended(in, (enum plan_child)i, status);
-        if (pid == in->sweeper)
-            sweeper_ended(in, status == 0);
+        if (pid == in->sweep.pid)
+            sweep_ended(in, status == 0);
         if (in->cfg->reaped != NULL)
             in->cfg->reaped(in->cfg->reaped_ctx, pid);
     }
@@ -333,7 +248,7 @@ static void read_signals(struct init *in)
         if (s.ssi_signo == SIGCHLD)
             continue; /* many may stand behind one: reap looks */
         log_info(in->cfg->log, "SIG%s received", sigabbrev_np((int)s.ssi_signo));
-        plan_stop(&in->plan, now_us());
+        plan_stop(&in->plan, init_now_us());
         act_all(in);
     }
 }
@@ -353,7 +268,7 @@ static void read_records(struct init *in)
             in->link = -1;
         } else if (beat_read(data, (size_t)n, &beat)) {
             model_link_tell(&in->model, beat.asked_model);
-            plan_beat(&in->plan, &beat, now_us());
+            plan_beat(&in->plan, &beat, init_now_us());
             act_all(in);
         } else if (!in->bad_record_said) {
             in->bad_record_said = true;
@@ -362,53 +277,10 @@ static void read_records(struct init *in)
     }
 }
 
-static void answer_health(struct init *in)
-{
-    const struct plan *p = &in->plan;
-    const struct health now = {
-        .magic = HEALTH_MAGIC,
-        .phase = (uint8_t)p->phase,
-        .worker = (uint8_t)p->child[PLAN_WORKER].state,
-        .node = (uint8_t)p->child[PLAN_NODE].state,
-        .exchanges = p->beat.exchanges,
-        .registered = p->beat.registered,
-        .manner = p->beat.manner,
-        .worker_starts = p->child[PLAN_WORKER].starts,
-        .node_starts = p->child[PLAN_NODE].starts,
-        .beat_age_us = now_us() - p->beat_us,
-    };
-
-    if (in->door.fd >= 0)
-        health_answer(&in->door, &now);
-}
-
-/* A worker that does not read now gets the next one. */
-static void tell_facts(struct init *in)
-{
-    const struct plan *p = &in->plan;
-    struct facts *f = &in->facts;
-
-    f->phase = (uint8_t)p->phase;
-    f->model = in->model.last;
-    for (int i = 0; i < PLAN_CHILDREN; i++)
-        f->child[i] = (struct facts_child){.since_us = p->child[i].started_us,
-                                           .starts = p->child[i].starts,
-                                           .state = (uint8_t)p->child[i].state};
-    if (in->cfg->facts != NULL)
-        in->cfg->facts(in->cfg->facts_ctx, f);
-    if (in->link < 0 || (in->told_us != 0 && now_us() - in->told_us < FACTS_EVERY_US &&
-                         memcmp(f, &in->told, sizeof(*f)) == 0))
-        return;
-    if (send(in->link, f, sizeof(*f), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(*f))
-        return;
-    in->told = *f;
-    in->told_us = now_us();
-}
-
 static int patience(const struct init *in)
 {
     uint64_t due = plan_due(&in->plan);
-    uint64_t now = now_us();
+    uint64_t now = init_now_us();
     uint64_t ms = due <= now ? 0 : (due - now) / 1000 + 1;
 
     return ms < TURN_MS ? (int)ms : TURN_MS;
@@ -426,13 +298,13 @@ static void turn(struct init *in)
     read_records(in);
     model_link_read(&in->model, in->cfg->log);
     reap(in);
-    watch_sweeper(in);
-    answer_health(in);
-    plan_tick(&in->plan, now_us());
+    watch_sweep(in);
+    init_answer_health(in);
+    plan_tick(&in->plan, init_now_us());
     act_all(in);
     if (in->cfg->turned)
-        in->cfg->turned(in->cfg->turned_ctx, now_us());
-    tell_facts(in);
+        in->cfg->turned(in->cfg->turned_ctx, init_now_us());
+    init_tell_facts(in);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -460,15 +332,6 @@ void init_hold_signals(void)
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-static void make_mark(struct init *in)
-{
-    uint64_t number = 0;
-
-    if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != (ssize_t)sizeof(number))
-        number = now_us();
-    snprintf(in->mark, sizeof(in->mark), "%s=%016" PRIx64, mark_name, number);
-}
-
 int init_run(const struct init_config *cfg)
 {
     struct init in = {.cfg = cfg,
@@ -487,12 +350,12 @@ int init_run(const struct init_config *cfg)
     }
     if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         log_warn(cfg->log, "orphans cannot be reaped here: %s", strerror(errno));
-    make_mark(&in);
+    sweep_init(&in.sweep, init_now_us());
     in.facts.magic = FACTS_MAGIC;
     in.facts.started_s = (int64_t)time(NULL);
     health_open(&in.door, cfg->directory, cfg->log);
     plan_init(&in.plan, (uint64_t)cfg->grace_s * 1000000, cfg->node.main != NULL,
-              cfg->model.main != NULL, now_us());
+              cfg->model.main != NULL, init_now_us());
     while (!in.over)
         turn(&in);
     door_close(&in.door);
