@@ -20,6 +20,16 @@ static bool are_words_good(const struct facts *f)
     return true;
 }
 
+/* Times that are reckoned with. */
+static bool are_times_good(const struct facts *f)
+{
+    bool good = f->started_s >= 0 && f->started_s <= FACTS_TIME_MAX_S;
+
+    for (int i = 0; i < f->n_restarts; i++)
+        good = good && f->restarts[i].at_s >= 0 && f->restarts[i].at_s <= FACTS_TIME_MAX_S;
+    return good;
+}
+
 static bool is_model_good(const struct model_beat *m)
 {
     struct model_beat ignored;
@@ -35,7 +45,7 @@ bool facts_read(const void *data, size_t len, struct facts *out)
         return false;
     memcpy(&f, data, sizeof(f));
     if (f.magic != FACTS_MAGIC || !are_counts_good(&f) || !are_words_good(&f) ||
-        !is_model_good(&f.model))
+        !are_times_good(&f) || !is_model_good(&f.model))
         return false;
     *out = f;
     return true;

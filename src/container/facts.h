@@ -34,6 +34,9 @@ enum facts_audit {
     FACTS_AUDITS = 3,
 };
 
+/* The end of the year 9999, the last that RFC 3339 can write. */
+#define FACTS_TIME_MAX_S INT64_C(253402300799)
+
 /* A child that ended while it was wanted. */
 struct facts_restart {
     int64_t at_s;        /* the wall clock, seconds since 1970 */

@@ -71,6 +71,11 @@ static void values_that_index_something_are_looked_at(void **state)
         f.member = value;                                                                          \
         assert_false(is_read(&f));                                                                 \
     } while (0)
+    BAD(started_s, -1);
+    BAD(started_s, INT64_MIN);
+    BAD(started_s, FACTS_TIME_MAX_S + 1);
+    BAD(restarts[0].at_s, INT64_MIN);
+    BAD(restarts[0].at_s, INT64_MAX);
     BAD(magic, FACTS_MAGIC + 1);
     BAD(phase, PHASES);
     BAD(audit, FACTS_AUDITS);
