@@ -128,7 +128,7 @@ static bool user_to_gateway(void *ctx, size_t server, size_t i, struct stream *w
     return true;
 }
 
-static void shed(void *ctx)
+static void shed_clients(void *ctx)
 {
     struct client_run *run = ctx;
 
@@ -190,7 +190,7 @@ static struct account *new_account(struct client_run *run)
 static void serve(struct client_run *run)
 {
     static const struct tunnel_events events = {
-        .ready = ready, .gave_up = gave_up, .user = user_to_gateway, .shed = shed};
+        .ready = ready, .gave_up = gave_up, .user = user_to_gateway, .shed = shed_clients};
     struct runtime *r = &run->runtime;
     char error[300];
 

@@ -1,10 +1,8 @@
 #include "gateway/gateway.h"
 
 #include "base/mem.h"
+#include "base/shed.h"
 #include "gateway/internal.h"
-
-/* Victims chosen from one look at all clients: a burst of them is many times as large. */
-enum { SHED_AT_ONCE = 64 };
 
 void gateway_wait(struct gateway *g, struct list *list, struct wait *w, uint64_t after_us)
 {
@@ -182,36 +180,21 @@ static size_t held_by(const struct downstream *c)
     return held;
 }
 
-struct holder {
-    struct downstream *client;
-    size_t held;
-};
-
-/* Those that hold most, the first one most of all, from one look at all clients. */
-static size_t largest(struct gateway *g, struct holder most[SHED_AT_ONCE])
+static void offer_clients(void *ctx, struct shed_list *list)
 {
-    size_t n = 0;
+    struct gateway *g = ctx;
 
     LIST_FOREACH (it, &g->clients) {
         struct downstream *c = LIST_ENTRY(it, struct downstream, node);
-        struct holder new = {.client = c, .held = held_by(c)};
-        size_t i = n;
 
-        if (new.held == 0 || (n == SHED_AT_ONCE && new.held <= most[n - 1].held))
-            continue;
-        if (n == SHED_AT_ONCE)
-            i--;
-        else
-            n++;
-        for (; i > 0 && most[i - 1].held < new.held; i--)
-            most[i] = most[i - 1];
-        most[i] = new;
+        shed_offer(list, c, held_by(c));
     }
-    return n;
 }
 
-static void shed_client(struct gateway *g, struct downstream *c, size_t held)
+static void shed_client(void *ctx, const struct shed_one *one)
 {
+    struct gateway *g = ctx;
+    struct downstream *c = one->who;
     struct exchange *x = c->exchange;
     char more[LOG_HELD_MAX];
 
@@ -219,7 +202,7 @@ static void shed_client(struct gateway *g, struct downstream *c, size_t held)
         log_warn(g->host->log,
                  "client %s:%u is reset: %zu bytes wait for a slow reader and the memory limit is "
                  "reached (MEMORY_LIMIT)%s",
-                 c->peer, c->peer_port, held, more);
+                 c->peer, c->peer_port, one->held, more);
     c->exchange = NULL;
     bytes_clear(&c->pending, g->host->pool); /* now, lest others go for it too */
     downstream_reset(c, REASON_MEMORY);
@@ -230,21 +213,11 @@ static void shed_client(struct gateway *g, struct downstream *c, size_t held)
     }
 }
 
-/* Counts what it takes away, because the pool learns of it later: when the mux has let go of a
- * stream. */
 void gateway_shed(struct gateway *g)
 {
-    size_t excess = pool_excess(g->host->pool);
-    struct holder most[SHED_AT_ONCE];
-    size_t n = excess > 0 ? largest(g, most) : 0;
+    static const struct shed_events events = {.look = offer_clients, .pay = shed_client};
 
-    while (n > 0 && excess > 0) {
-        for (size_t i = 0; i < n && excess > 0; i++) {
-            excess -= most[i].held < excess ? most[i].held : excess;
-            shed_client(g, most[i].client, most[i].held);
-        }
-        n = largest(g, most);
-    }
+    shed(pool_excess(g->host->pool), &events, g);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -183,9 +183,14 @@ void client_shed_left(struct client *c)
         mux_shed(carrier_mux(c->carrier));
 }
 
-void client_shed_users(struct client *c)
+void client_offer_users(struct client *c, struct shed_list *list)
 {
-    links_shed(&c->links);
+    links_offer(&c->links, list);
+}
+
+void client_shed_user(const struct shed_one *one)
+{
+    links_shed_one(one);
 }
 
 /* ---- beginning --------------------------------------------------------------------------------

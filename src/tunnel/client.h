@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/count.h"
+#include "base/shed.h"
 #include "config/client_config.h"
 #include "net/net.h"
 #include "net/stream.h"
@@ -107,8 +108,9 @@ void client_free(struct client *c);
 
 /* While the pool is over its limit: resets streams whose owner has left ... */
 void client_shed_left(struct client *c);
-/* ... and users that are joined to a local service, which holds most first. */
-void client_shed_users(struct client *c);
+/* ... offers the users that are joined to a local service; ends one that a client offered. */
+void client_offer_users(struct client *c, struct shed_list *list);
+void client_shed_user(const struct shed_one *one);
 
 /* Every proxy is confirmed. */
 bool client_ready(const struct client *c);

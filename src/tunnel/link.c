@@ -129,36 +129,27 @@ static size_t held_by(const struct link *k)
     return k->work ? stream_held(k->work) : relay_held(&k->relay);
 }
 
-static struct link *largest(struct links *l)
+void links_offer(struct links *l, struct shed_list *list)
 {
-    struct link *most = NULL;
-
     LIST_FOREACH (it, &l->all) {
         struct link *k = LIST_ENTRY(it, struct link, node);
 
-        if (held_by(k) > 0 && (most == NULL || held_by(k) > held_by(most)))
-            most = k;
+        shed_offer(list, k, held_by(k));
     }
-    return most;
 }
 
-void links_shed(struct links *l)
+void links_shed_one(const struct shed_one *one)
 {
-    size_t excess = pool_excess(net_pool(l->net));
+    struct link *k = one->who;
+    struct links *l = k->links;
     char more[LOG_HELD_MAX];
-    struct link *k;
 
-    while (excess > 0 && (k = largest(l)) != NULL) {
-        size_t held = held_by(k);
-
-        excess -= held < excess ? held : excess;
-        if (net_gate(l->net, &l->memory_gate, l->log, more))
-            log_warn(l->log,
-                     "%s: user %s is reset: %zu bytes wait for a slow reader and the memory limit "
-                     "is reached (MEMORY_LIMIT)%s",
-                     k->proxy->name, k->user, held, more);
-        end_link(k, REASON_MEMORY);
-    }
+    if (net_gate(l->net, &l->memory_gate, l->log, more))
+        log_warn(l->log,
+                 "%s: user %s is reset: %zu bytes wait for a slow reader and the memory limit is "
+                 "reached (MEMORY_LIMIT)%s",
+                 k->proxy->name, k->user, one->held, more);
+    end_link(k, REASON_MEMORY);
 }
 
 void links_end(struct links *l, enum reason why)

@@ -4,6 +4,7 @@
 
 #include "base/count.h"
 #include "base/gate.h"
+#include "base/shed.h"
 #include "config/client_config.h"
 #include "net/net.h"
 #include "net/stream.h"
@@ -28,9 +29,10 @@ void link_start(struct links *l, const struct proxy_config *p, struct stream *wo
                 const char *user);
 /* Once a second: idle half-closed relays. */
 void links_tick(struct links *l, uint64_t now_us);
-/* When the pool is over its limit: ends links, which holds most first, until what they held makes
- * up for the excess; reason `memory`. */
-void links_shed(struct links *l);
+/* All links, for the memory limit. */
+void links_offer(struct links *l, struct shed_list *list);
+/* Ends one that links_offer offered, whosever it is; reason `memory`. */
+void links_shed_one(const struct shed_one *one);
 /* Ends every link. */
 void links_end(struct links *l, enum reason why);
 /* When none is left: the log may go afterwards. */

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/shed.h"
 #include "net/tls.h"
 
 enum {
@@ -61,22 +62,36 @@ static bool door_user(void *ctx, size_t i, struct stream *work, const char *ip, 
     return events->user != NULL && events->user(d->tunnel->ctx, index_of(d), i, work, ip, port);
 }
 
+static void offer_users(void *ctx, struct shed_list *list)
+{
+    struct tunnel *t = ctx;
+
+    for (size_t i = 0; i < tunnel_servers(t); i++)
+        client_offer_users(t->doors[i].client, list);
+}
+
+static void shed_user(void *ctx, const struct shed_one *one)
+{
+    client_shed_user(one);
+}
+
 /* Who pays, in this order: connections that only deliver their last bytes, streams whose owner has
  * left, then the users that hold most; whichever server they came by. */
-static void shed(struct tunnel *t)
+static void shed_all(struct tunnel *t)
 {
+    static const struct shed_events users = {.look = offer_users, .pay = shed_user};
+
     net_shed(t->common.net);
     for (size_t i = 0; i < tunnel_servers(t); i++)
         client_shed_left(t->doors[i].client);
     if (t->events->shed != NULL)
         t->events->shed(t->ctx);
-    for (size_t i = 0; i < tunnel_servers(t); i++)
-        client_shed_users(t->doors[i].client);
+    shed(pool_excess(net_pool(t->common.net)), &users, t);
 }
 
 static void door_crowded(void *ctx)
 {
-    shed(((struct door *)ctx)->tunnel);
+    shed_all(((struct door *)ctx)->tunnel);
 }
 
 static const char *door_elsewhere(void *ctx, size_t i)
@@ -109,7 +124,7 @@ static void ticked(uv_timer_t *timer)
     struct tunnel *t = timer->data;
 
     if (pool_over(net_pool(t->common.net)))
-        shed(t);
+        shed_all(t);
     if (++t->ticks % SLOW_TICKS == 0)
         pool_trim(net_pool(t->common.net));
     for (size_t i = 0; i < tunnel_servers(t); i++)

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/shed.h"
 #include "tunnel/random.h"
 #include "tunnel/server_internal.h"
 #include "tunnel/work.h"
@@ -245,43 +246,42 @@ void visit_tick(struct server *s, uint64_t now_us, bool slow)
     }
 }
 
-static struct visit *largest(struct server *s)
+static void offer_visits(void *ctx, struct shed_list *list)
 {
-    struct visit *most = NULL;
+    struct server *s = ctx;
 
     LIST_FOREACH (it, &s->visits) {
         struct visit *v = LIST_ENTRY(it, struct visit, all);
 
-        if (v->conn == NULL && relay_held(&v->relay) > 0 &&
-            (most == NULL || relay_held(&v->relay) > relay_held(&most->relay)))
-            most = v;
+        if (v->conn == NULL)
+            shed_offer(list, v, relay_held(&v->relay));
     }
-    return most;
+}
+
+static void shed_one(void *ctx, const struct shed_one *one)
+{
+    struct server *s = ctx;
+    struct visit *v = one->who;
+    char from[ADDR_PORT_TEXT];
+    char more[LOG_HELD_MAX];
+
+    if (net_gate(s->net, &s->memory_gate, s->log, more))
+        log_warn(s->log,
+                 "user %s of :%u is reset: %zu bytes wait for a slow reader and the memory limit "
+                 "is reached (--memory-limit)%s",
+                 address(v, from), v->port, one->held, more);
+    relay_abort(&v->relay, REASON_MEMORY);
 }
 
 void visit_shed(struct server *s)
 {
-    char from[ADDR_PORT_TEXT];
-    char more[LOG_HELD_MAX];
-    size_t excess;
-    struct visit *v;
+    static const struct shed_events events = {.look = offer_visits, .pay = shed_one};
 
     net_shed(s->net);
     LIST_FOREACH (it, &s->peers)
         if (pool_over(net_pool(s->net)))
             mux_shed(carrier_mux(LIST_ENTRY(it, struct peer, node)->carrier));
-    excess = pool_excess(net_pool(s->net));
-    while (excess > 0 && (v = largest(s)) != NULL) {
-        size_t held = relay_held(&v->relay);
-
-        excess -= held < excess ? held : excess;
-        if (net_gate(s->net, &s->memory_gate, s->log, more))
-            log_warn(s->log,
-                     "user %s of :%u is reset: %zu bytes wait for a slow reader and the memory "
-                     "limit is reached (--memory-limit)%s",
-                     address(v, from), v->port, held, more);
-        relay_abort(&v->relay, REASON_MEMORY);
-    }
+    shed(pool_excess(net_pool(s->net)), &events, s);
 }
 
 void visit_end_all(struct server *s, enum reason why)
