@@ -1,6 +1,7 @@
 #include "observe/desk.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ struct desk {
     uv_poll_t door;
     uv_timer_t rest;
     int fd;
+    int spare; /* given up for somebody when no other descriptor is free; -1: it was */
     uid_t owner;
     char *(*text)(void *ctx);
     void *ctx;
@@ -35,10 +37,18 @@ struct desk {
 
 static void came(uv_poll_t *door, int status, int events);
 
+static void keep_spare(struct desk *d)
+{
+    if (d->spare < 0)
+        d->spare = fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
+}
+
 static void listen_again(struct desk *d)
 {
-    if (!d->closed)
-        uv_poll_start(&d->door, UV_READABLE, came);
+    if (d->closed)
+        return;
+    keep_spare(d);
+    uv_poll_start(&d->door, UV_READABLE, came);
 }
 
 static void handle_closed(uv_handle_t *handle)
@@ -112,6 +122,18 @@ static void take_a_rest(struct desk *d)
     uv_timer_start(&d->rest, rested, REST_MS, 0);
 }
 
+/* How it goes is asked most when all descriptors are taken: then there is one more. */
+static int take_in(struct desk *d)
+{
+    int fd = door_accept(d->fd, d->owner);
+
+    if (fd >= 0 || errno != EMFILE || d->spare < 0)
+        return fd;
+    close(d->spare);
+    d->spare = -1;
+    return door_accept(d->fd, d->owner);
+}
+
 /* One a turn: others on this loop do not wait for a crowd of askers. */
 static void came(uv_poll_t *door, int status, int events)
 {
@@ -123,7 +145,7 @@ static void came(uv_poll_t *door, int status, int events)
         uv_poll_stop(&d->door);
         return;
     }
-    fd = door_accept(d->fd, d->owner);
+    fd = take_in(d);
     if (fd >= 0)
         answer(d, a, fd);
     else if (errno != EAGAIN)
@@ -136,6 +158,7 @@ struct desk *desk_new(uv_loop_t *loop, int fd, uid_t owner, char *(*text)(void *
 
     d->loop = loop;
     d->fd = fd;
+    d->spare = -1;
     d->owner = owner;
     d->text = text;
     d->ctx = ctx;
@@ -151,6 +174,8 @@ void desk_close(struct desk *d)
     if (d == NULL || d->closed)
         return;
     d->closed = true;
+    if (d->spare >= 0)
+        close(d->spare);
     uv_close((uv_handle_t *)&d->door, NULL);
     uv_close((uv_handle_t *)&d->rest, NULL);
     for (int i = 0; i < DESK_ASKERS_MAX; i++)

@@ -1,6 +1,6 @@
 /* Answers those who come to a door (door.h), on an event loop: everybody gets one text, and the
  * connection ends. Nothing is read. Who takes his text slowly keeps nobody waiting, and not for
- * ever. */
+ * ever. One descriptor is kept for an asker who comes when no other is free. */
 #ifndef OBSERVE_DESK_H
 #define OBSERVE_DESK_H
 

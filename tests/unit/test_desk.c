@@ -22,6 +22,7 @@ enum {
     ENOUGH = 60, /* seconds: only against hanging */
     PATIENCE_MS = 20000,
     LARGE = 4 * 1024 * 1024, /* more than any socket holds */
+    FILES = 256,             /* the limit where all descriptors are taken */
 };
 
 struct world {
@@ -220,34 +221,79 @@ static bool is_woken(const struct world *w)
     return poll(&loop, 1, 0) > 0;
 }
 
-static void limit_files(rlim_t limit)
+struct fillers {
+    struct rlimit before;
+    int fds[FILES];
+    int n;
+};
+
+static void take_all_descriptors(struct fillers *f)
 {
     struct rlimit now;
 
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
-    now.rlim_cur = limit < now.rlim_max ? limit : now.rlim_max;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &f->before), 0);
+    now = f->before;
+    now.rlim_cur = FILES;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+    for (f->n = 0; f->n < FILES; f->n++)
+        if ((f->fds[f->n] = dup(STDERR_FILENO)) < 0)
+            break;
 }
 
-/* The loop is not woken again and again by somebody who cannot be taken in; he waits. */
+static void give_all_back(const struct fillers *f)
+{
+    for (int i = 0; i < f->n; i++)
+        close(f->fds[i]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &f->before), 0);
+}
+
+static void turn(struct world *w)
+{
+    for (int i = 0; i < 5; i++)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+}
+
+/* One asker is answered, and when he keeps his place the next one waits, without the loop being
+ * woken for him again and again. */
 static void no_descriptor_is_free(void **state)
 {
     struct world *w = *state;
-    struct rlimit before;
-    int asker = door_knock(w->name, PATIENCE_MS);
+    struct fillers fillers;
+    int slow, asker;
+
+    w->size = LARGE;
+    slow = door_knock(w->name, PATIENCE_MS);
+    asker = door_knock(w->name, PATIENCE_MS);
+    take_all_descriptors(&fillers);
+    turn(w);
+    assert_int_equal(w->asked, 1);
+    assert_false(is_woken(w));
+    give_all_back(&fillers);
+    while (w->asked < 2)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    close(slow);
+    close(asker);
+    uv_async_send(&w->done);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+}
+
+/* The descriptor that was kept is kept again afterwards. */
+static void one_is_kept_each_time(void **state)
+{
+    struct world *w = *state;
+    struct fillers fillers;
+    int askers[3];
 
     w->size = 1000;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    limit_files(3);
-    uv_run(&w->loop, UV_RUN_NOWAIT); /* registers the door */
     for (int i = 0; i < 3; i++)
-        uv_run(&w->loop, UV_RUN_NOWAIT);
-    assert_int_equal(w->asked, 0);
-    assert_false(is_woken(w));
-    limit_files(before.rlim_cur);
-    while (w->asked == 0)
+        askers[i] = door_knock(w->name, PATIENCE_MS);
+    take_all_descriptors(&fillers);
+    while (w->asked < 3)
         uv_run(&w->loop, UV_RUN_ONCE);
-    assert_int_equal(hear(asker, LARGE), w->size);
+    turn(w);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(hear(askers[i], LARGE), w->size);
+    give_all_back(&fillers);
     uv_async_send(&w->done);
     uv_run(&w->loop, UV_RUN_DEFAULT);
 }
@@ -261,6 +307,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_leaves_is_forgotten, world_new, world_free),
         cmocka_unit_test_setup_teardown(all_are_sent_away_at_the_end, world_new, world_free),
         cmocka_unit_test_setup_teardown(no_descriptor_is_free, world_new, world_free),
+        cmocka_unit_test_setup_teardown(one_is_kept_each_time, world_new, world_free),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
