@@ -128,15 +128,16 @@ static struct verdict verdict_on(const char *place, const struct verdict *above)
     return v;
 }
 
-/* A model may be named by where it lies on this machine. */
-static bool is_local_path(const char *place, const json_t *value)
+/* A model may be named by where it lies, on this machine or elsewhere; a URL may hold a password.
+ */
+static bool is_location(const char *place, const json_t *value)
 {
     const char *last = strrchr(place, '.');
     const char *text = json_string_value(value);
 
     return text != NULL && last != NULL &&
            (strcmp(last, ".name") == 0 || strcmp(last, ".asked_model") == 0) &&
-           strchr("/.~", text[0]) != NULL;
+           (strchr("/.~", text[0]) != NULL || strstr(text, "://") != NULL);
 }
 
 static void redact_object(json_t *object, const char *place, const struct verdict *v);
@@ -153,7 +154,7 @@ static bool redact_value(json_t *value, const char *place, const struct verdict 
         return v->leads_on;
     }
     if (!json_is_array(value))
-        return v->stays && !is_local_path(place, value);
+        return v->stays && !is_location(place, value);
     if (!v->stays && !v->leads_on)
         return false;
     json_array_foreach (value, i, item)

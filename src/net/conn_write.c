@@ -148,7 +148,7 @@ void conn_write(struct stream *s, const uint8_t *data, size_t len)
     struct conn *c = conn_of(s);
     size_t done = 0;
 
-    if (c->finish || c->failed)
+    if (c->finish || c->failed || c->phase > PHASE_OPEN)
         return;
     if (c->tls != NULL) {
         conn_push(c, data, len);

@@ -63,6 +63,9 @@ static void a_model_named_by_its_path_has_no_name(void **state)
           "{\"model\": {\"name\": \"Qwen/Qwen3\"}, \"mlnode\": {\"asked_model\": \"a/b\"}}");
     check("{\"model\": {\"name\": \"/data/x\"}, \"mlnode\": {\"asked_model\": \"./b\"}}",
           "{\"model\": {}, \"mlnode\": {}}");
+    check(
+        "{\"model\": {\"name\": \"s3://b/x\"}, \"mlnode\": {\"asked_model\": \"https://u:p@h/b\"}}",
+        "{\"model\": {}, \"mlnode\": {}}");
 }
 
 /* ---- what was refused ------------------------------------------------------------------------ */
