@@ -97,12 +97,8 @@ static const struct {
 
 static struct field moved_field(size_t i)
 {
-    const struct field *f = env_fields;
-    struct field out;
+    struct field out = *env_field(moved[i].name);
 
-    while (strcmp(f->name, moved[i].name) != 0)
-        f++;
-    out = *f;
     out.offset = moved[i].offset;
     out.count_offset = moved[i].count_offset;
     return out;
