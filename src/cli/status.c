@@ -112,6 +112,33 @@ static int run(const struct asked *a)
     return answer.error[0] == '\0' ? 0 : 1;
 }
 
+/* false: another word than the flags that say something. */
+static bool take(struct asked *a, int flag, const char *value)
+{
+    switch (flag) {
+    case 'j':
+        a->json = true;
+        return true;
+    case 'w':
+        a->watch = true;
+        return true;
+    case 's':
+        a->server = true;
+        return true;
+    case 'c':
+        a->config = value;
+        return true;
+    case 'd':
+        a->state_dir = value;
+        return true;
+    case 'b':
+        a->bind = value;
+        return true;
+    default:
+        return false;
+    }
+}
+
 int cli_status(int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
@@ -126,29 +153,10 @@ int cli_status(int argc, char **argv)
     int opt;
 
     while ((opt = getopt_long(argc, argv, "jwc:sh", options, NULL)) != -1) {
-        switch (opt) {
-        case 'j':
-            a.json = true;
-            break;
-        case 'w':
-            a.watch = true;
-            break;
-        case 'c':
-            a.config = optarg;
-            break;
-        case 's':
-            a.server = true;
-            break;
-        case 'd':
-            a.state_dir = optarg;
-            break;
-        case 'b':
-            a.bind = optarg;
-            break;
-        default:
-            usage(opt == 'h' ? stdout : stderr);
-            return opt == 'h' ? 0 : 2;
-        }
+        if (take(&a, opt, optarg))
+            continue;
+        usage(opt == 'h' ? stdout : stderr);
+        return opt == 'h' ? 0 : 2;
     }
     if (optind < argc)
         fprintf(stderr, "mlgate status: unexpected argument '%s'\n", argv[optind]);
