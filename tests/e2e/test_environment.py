@@ -435,6 +435,24 @@ def test_server_problems(lab):
     assert second.find(rf"cannot listen on 127\.0\.0\.1 port {server.port}.*in use")
 
 
+def test_standard_descriptors_that_are_closed(lab):
+    """No socket gets their numbers, and with them what is written there."""
+    port = lab.ports.take()
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    argv = [*closed, MLGATE, "server", "--bind", f"127.0.0.1:{port}"]
+    server = lab.spawn("server", argv, {"SECRET_FRP_TOKEN": TOKEN})
+
+    def connected():
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1)
+        except ConnectionRefusedError:
+            return None
+
+    eventually(connected, within(10), "the server listens").close()
+    for fd in range(3):
+        assert os.readlink(f"/proc/{server.pid}/fd/{fd}") == "/dev/null"
+
+
 def test_help_and_version(lab):
     for words, expected in ((["version"], r"^mlgate \d"), (["help", "env"], "SECRET_FRP_TOKEN"),
                             (["help", "server"], "--proxy-bind"), (["client", "--help"], "-c"),
