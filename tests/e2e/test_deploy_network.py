@@ -121,6 +121,7 @@ def compose_server(lab):
     argv = inside("frps", *as_user(CONTAINER_USER), PROGRAM, *service["command"])
     server = lab.spawn("frps (compose)", argv, cwd="/")
     server.wait_line(f"proxies listen on {FRPS}", within(10))
+    server.wait_line("metrics on http://127.0.0.1:9181/metrics", within(10))
     health = service["healthcheck"]["test"]
     asked = inside("frps", *as_user(CONTAINER_USER), PROGRAM, *health[2:])
     assert health[:2] == ["CMD", "/usr/local/bin/mlgate"]
