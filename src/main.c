@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/verb.h"
+#include "config/typo.h"
 
 static const struct verb verbs[] = {
     {"run", cli_run, "the container's entry point: tunnel, gateway and MLNode, supervised"},
@@ -18,9 +19,7 @@ static const struct verb verbs[] = {
     {"testnode", cli_testnode, "a stand-in for MLNode without a GPU"},
     {"demo", cli_demo, "all of it on loopback: a streamed answer, what is routed and refused"},
     {"version", cli_version, "print the version"},
-    {"help", cli_help,
-     "this text; `help env`, `help client`, `help gateway`, `help register`, `help server` say "
-     "more"},
+    {"help", cli_help, "this text; `help VERB` describes one verb, `help env` the environment"},
 };
 
 enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]) };
@@ -31,6 +30,29 @@ void cli_usage(FILE *out)
     for (size_t i = 0; i < N_VERBS; i++)
         fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
     fprintf(out, "\nmlgate VERB --help describes one verb.\n");
+}
+
+const struct verb *cli_verb(const char *name)
+{
+    for (size_t i = 0; i < N_VERBS; i++)
+        if (strcmp(name, verbs[i].name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+/* A list would push the answer out of sight where there is one. */
+static int refuse(const char *word)
+{
+    fprintf(stderr, "mlgate: unknown verb '%s'", word);
+    for (size_t i = 0; i < N_VERBS; i++) {
+        if (typo_is_near(word, strlen(word), verbs[i].name)) {
+            fprintf(stderr, ": did you mean %s?\n", verbs[i].name);
+            return 2;
+        }
+    }
+    fputs("\n\n", stderr);
+    cli_usage(stderr);
+    return 2;
 }
 
 static const char *without_dashes(const char *word)
@@ -61,6 +83,8 @@ static void fill_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
+    const struct verb *verb;
+
     fill_standard_descriptors();
     if (argc < 2 && getpid() == 1)
         return cli_run(argc, argv);
@@ -68,15 +92,13 @@ int main(int argc, char **argv)
         cli_usage(stderr);
         return 2;
     }
-    for (size_t i = 0; i < N_VERBS; i++)
-        if (strcmp(argv[1], verbs[i].name) == 0)
-            return verbs[i].run(argc - 1, argv + 1);
+    verb = cli_verb(argv[1]);
+    if (verb != NULL)
+        return verb->run(argc - 1, argv + 1);
     if (strcmp(argv[1], "-h") == 0 || strcmp(without_dashes(argv[1]), "help") == 0)
         return cli_help(argc - 1, argv + 1);
     if (strcmp(argv[1], "-v") == 0 || strcmp(without_dashes(argv[1]), "version") == 0)
         return cli_version(argc - 1, argv + 1);
     execute(argv + 1);
-    fprintf(stderr, "mlgate: unknown verb '%s'\n\n", argv[1]);
-    cli_usage(stderr);
-    return 2;
+    return refuse(argv[1]);
 }

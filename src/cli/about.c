@@ -5,8 +5,6 @@
 
 #include "cli/verb.h"
 #include "config/env.h"
-#include "config/frps.h"
-#include "config/registration.h"
 #include "testnode/verb.h"
 
 int cli_version(int argc, char **argv)
@@ -20,33 +18,36 @@ int cli_testnode(int argc, char **argv)
     return testnode_main(argc, argv);
 }
 
+int cli_misused(const char *verb)
+{
+    fprintf(stderr, "mlgate %s --help lists the flags\n", verb);
+    return 2;
+}
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 int cli_help(int argc, char **argv)
 {
-    bool colour = isatty(STDOUT_FILENO);
-    char client[] = "client";
-    char help[] = "--help";
-    char *const client_help[] = {client, help, NULL};
+    char flag[] = "--help";
+    char *words[] = {NULL, flag, NULL};
+    const struct verb *verb;
 
-    if (argc < 2) {
+    if (argc < 2 || asks_for_help(argv[1])) {
         cli_usage(stdout);
         return 0;
     }
-    if (strcmp(argv[1], "env") == 0)
-        env_help(stdout, colour);
-    else if (strcmp(argv[1], "server") == 0)
-        server_help(stdout, colour);
-    else if (strcmp(argv[1], "gateway") == 0)
-        env_gateway_help(stdout, colour);
-    else if (strcmp(argv[1], "register") == 0)
-        registration_help(stdout, colour);
-    else if (strcmp(argv[1], "client") == 0)
-        return cli_client(2, (char **)(void *)client_help);
-    else {
-        fprintf(
-            stderr,
-            "mlgate help: nothing about '%s'; there is env, client, gateway, register, server\n",
-            argv[1]);
-        return 2;
+    if (strcmp(argv[1], "env") == 0) {
+        env_help(stdout, isatty(STDOUT_FILENO));
+        return 0;
     }
-    return 0;
+    words[0] = argv[1];
+    verb = cli_verb(argv[1]);
+    if (verb != NULL)
+        return verb->run(2, words);
+    fprintf(stderr, "mlgate help: nothing about '%s'; there is env, and each verb:\n\n", argv[1]);
+    cli_usage(stderr);
+    return 2;
 }

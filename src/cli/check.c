@@ -197,7 +197,7 @@ static int check_server(const struct options *o)
     if (stray != NULL) {
         fprintf(stderr, "mlgate check: '%s' is no flag, or its value is missing\n", stray);
         problems_free(&problems);
-        return status;
+        return cli_misused("check");
     }
     c.cfg = usable ? &cfg : NULL;
     c.problems = &problems;
@@ -256,7 +256,11 @@ static void take_words(struct options *o, char **words)
 
 static bool is_usable(const struct options *o)
 {
-    if (!o->server && o->rest[0] != NULL)
+    if (!o->server && o->rest[0] != NULL && is_either(o->rest[0], "-c", "--config"))
+        fputs("mlgate check: -c goes with --server: a client that runs from an frpc.ini is not "
+              "checked; `mlgate status -c FILE` says how it is\n",
+              stderr);
+    else if (!o->server && o->rest[0] != NULL)
         fprintf(stderr, "mlgate check: unexpected argument '%s'\n", o->rest[0]);
     else if (!o->server && (o->public_address != NULL || o->api != NULL))
         fputs("mlgate check: --api and --public-address go with --server\n", stderr);
@@ -285,7 +289,7 @@ int cli_check(int argc, char **argv)
     take_words(&o, argv + 1);
     signal(SIGPIPE, SIG_IGN);
     if (!is_usable(&o)) {
-        usage(stderr);
+        cli_misused("check");
     } else if (o.server) {
         if (o.api == NULL)
             o.api = "127.0.0.1";

@@ -291,7 +291,7 @@ int cli_client(int argc, char **argv)
         run_client(&run, file, &problems);
         unload(&run);
     } else {
-        problems_print(&problems, stderr);
+        problems_print_all(&problems, stderr);
         run.status = 2;
     }
     problems_free(&problems);

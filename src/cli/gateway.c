@@ -123,10 +123,10 @@ static int configure_and_run(char **words, struct problems *problems)
         return status;
     }
     if (stray != NULL) {
-        fprintf(stderr, "mlgate gateway: '%s' is no flag, or its value is missing\n\n", stray);
-        env_gateway_help(stderr, false);
+        fprintf(stderr, "mlgate gateway: '%s' is no flag, or its value is missing\n", stray);
+        cli_misused("gateway");
     }
-    problems_print(problems, stderr);
+    problems_print_all(problems, stderr);
     return 2;
 }
 

@@ -68,11 +68,10 @@ static int load_and_run(char **words, struct problems *problems)
     borrow();
     rc = registration_load(environ, words, &r, &stray, problems);
     if (stray != NULL) {
-        fprintf(stderr, "mlgate register: '%s' is no flag, or its value is missing\n\n", stray);
-        registration_help(stderr, false);
+        fprintf(stderr, "mlgate register: '%s' is no flag, or its value is missing\n", stray);
+        cli_misused("register");
     }
-    problems_print(problems, stderr);
-    problems_print_warnings(problems, stderr);
+    problems_print_all(problems, stderr);
     if (rc == 0) {
         status = print_and_send(&r);
         registration_free(&r);

@@ -196,7 +196,7 @@ static int load_and_run(void)
         status = supervise(&c, borrowed, &problems);
         env_free(&c.env);
     } else {
-        problems_print(&problems, stderr);
+        problems_print_all(&problems, stderr);
     }
     problems_free(&problems);
     return status;

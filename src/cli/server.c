@@ -130,10 +130,10 @@ static int configure_and_run(char **words, struct problems *problems)
         return status;
     }
     if (stray != NULL) {
-        fprintf(stderr, "mlgate server: '%s' is no flag, or its value is missing\n\n", stray);
-        server_help(stderr, false);
+        fprintf(stderr, "mlgate server: '%s' is no flag, or its value is missing\n", stray);
+        cli_misused("server");
     } else {
-        problems_print(problems, stderr);
+        problems_print_all(problems, stderr);
     }
     return 2;
 }

@@ -26,5 +26,10 @@ int cli_help(int argc, char **argv);
 
 /* The list of verbs; main.c has it. */
 void cli_usage(FILE *out);
+/* The verb of this name, or NULL. */
+const struct verb *cli_verb(const char *name);
+/* Behind a message about a word of the command line, on standard error: where the flags are told.
+ * The help itself would push the message out of sight. Returns the exit status. */
+int cli_misused(const char *verb);
 
 #endif

@@ -7,6 +7,7 @@
 #include "config/env_internal.h"
 #include "config/problem.h"
 #include "config/token.h"
+#include "config/typo.h"
 #include "config/value.h"
 #include "config/words.h"
 
@@ -362,6 +363,7 @@ int env_load(char *const *environ_list, struct env_config *out, struct problems 
     }
     check_together(environ_list, out, problems);
     env_gateway_check(out, problems);
+    typo_warn_contract(environ_list, problems);
     if (problems->errors != before) {
         env_free(out);
         return ERR_SYNTAX;

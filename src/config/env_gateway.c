@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "config/env_internal.h"
 #include "config/problem.h"
+#include "config/typo.h"
 
 /* Each flag stands for a variable and wins over it. */
 static const struct env_flag flags[] = {
@@ -94,6 +95,7 @@ int env_gateway_load(char *const *environ_list, char *const *words, struct env_c
     for (size_t i = 0; i < FLAGS; i++)
         env_flag_load(&flags[i], values[i], environ_list, out, problems);
     env_gateway_check(out, problems);
+    typo_warn_contract(environ_list, problems);
     if (problems->errors == before)
         return 0;
     env_free(out);

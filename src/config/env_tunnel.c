@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "config/env_internal.h"
 #include "config/problem.h"
+#include "config/typo.h"
 
 static char *copy(const char *text)
 {
@@ -116,6 +117,7 @@ bool env_client_overrides(char *const *environ_list, struct client_config *cfg,
         if (value != NULL)
             env_check_field(&f, value, cfg, problems);
     }
+    typo_warn_contract(environ_list, problems);
     return problems->errors == before;
 }
 

@@ -125,6 +125,12 @@ void problems_print_warnings(const struct problems *list, FILE *out)
             fprintf(out, "warning: %s: %s\n", list->items[i].where, list->items[i].rule);
 }
 
+void problems_print_all(const struct problems *list, FILE *out)
+{
+    problems_print(list, out);
+    problems_print_warnings(list, out);
+}
+
 void problems_log_warnings(const struct problems *list, struct log *log)
 {
     for (size_t i = 0; i < list->count; i++)

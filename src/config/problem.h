@@ -46,6 +46,8 @@ const struct problem *problems_find(const struct problems *list, const char *whe
 void problems_print(const struct problems *list, FILE *out);
 /* Warnings only: for tools, one line each; for what keeps a log, one log line each. */
 void problems_print_warnings(const struct problems *list, FILE *out);
+/* Both, the errors first: where nothing is started. */
+void problems_print_all(const struct problems *list, FILE *out);
 void problems_log_warnings(const struct problems *list, struct log *log);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "config/env_internal.h"
 #include "config/problem.h"
+#include "config/typo.h"
 #include "config/value.h"
 
 enum {
@@ -83,10 +84,14 @@ static void load_contract(char *const *environ_list, const char *const *values,
                           struct registration *r, struct problems *problems)
 {
     for (size_t i = 0; i < OWN_FLAGS; i++)
-        if (i != FLAG_CLIENT_ID || given(environ_list, values, i))
+        if ((i != FLAG_CLIENT_ID && i != FLAG_MODEL) || given(environ_list, values, i))
             env_flag_load(&flags[i], values[i], environ_list, &r->env, problems);
     if (!given(environ_list, values, FLAG_CLIENT_ID))
         problem_add(problems, "CLIENT_ID", NULL, "is required and not set", "--client-id 0042");
+    /* The contract's default is for test servers, and no model of the network. */
+    if (!given(environ_list, values, FLAG_MODEL))
+        problem_add(problems, "MODEL_NAME", NULL, "is required and not set",
+                    "--model MiniMaxAI/MiniMax-M2.7");
     env_check_field(env_field("FRP_CONFIG_DIR"), env_given(environ_list, "FRP_CONFIG_DIR"), &r->env,
                     problems);
 }
@@ -123,13 +128,9 @@ static void load_target(struct registration *r, struct problems *problems)
     mem_free(address);
 }
 
-static void warn(char *const *environ_list, const char *const *values, const struct registration *r,
-                 struct problems *problems)
+static void warn(const struct registration *r, struct problems *problems)
 {
-    if (!given(environ_list, values, FLAG_MODEL))
-        problem_warn(problems, "MODEL_NAME",
-                     "is not set, and its default is no longer a model of the network");
-    else if (r->env.model_name[0] == '/')
+    if (r->env.model_name[0] == '/')
         problem_warn(problems, "MODEL_NAME",
                      "is a path: the API node knows models of the network "
                      "by their names only");
@@ -171,10 +172,11 @@ static void load(char *const *environ_list, const char *const *values, char *con
                                 .tensor_parallel_size = r->env.tensor_parallel_size,
                                 .size_given = given(environ_list, values, FLAG_SIZE)};
     engine_args_read(rest, &wish, &r->args, problems);
+    typo_warn_contract(environ_list, problems);
     if (problems->errors != before)
         return;
     env_name_client(&r->env);
-    warn(environ_list, values, r, problems);
+    warn(r, problems);
 }
 
 int registration_load(char *const *environ_list, char *const *words, struct registration *out,
@@ -208,6 +210,19 @@ void registration_free(struct registration *r)
 
 /* ---- help ------------------------------------------------------------------------------------ */
 
+/* As the contract has it, but for the model: what a container does with it says nothing here. */
+static void help_contract(size_t flag, FILE *out, bool colour)
+{
+    struct field f = *env_field(flags[flag].variable);
+
+    if (flag == FLAG_MODEL) {
+        f.fallback = NULL;
+        f.help = "The model that the node is registered with, as the API node's list of models "
+                 "(/v1/governance/models) spells it. Required.";
+    }
+    env_flag_help(&flags[flag], &f, out, colour);
+}
+
 void registration_help(FILE *out, bool colour)
 {
     fputs(
@@ -219,7 +234,7 @@ void registration_help(FILE *out, bool colour)
         "1 not sent, or not accepted.\n\n",
         out);
     for (size_t i = 0; i < OWN_FLAGS; i++)
-        env_flag_help(&flags[i], env_field(flags[i].variable), out, colour);
+        help_contract(i, out, colour);
     for (size_t i = OWN_FLAGS; i < FLAG_JSON; i++)
         env_flag_help(&flags[i], &own_fields[i - OWN_FLAGS], out, colour);
     fputs("--json\n    Print the node alone, in one line: for programs.\n\n"

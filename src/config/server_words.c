@@ -5,6 +5,7 @@
 #include "config/env.h"
 #include "config/frps.h"
 #include "config/problem.h"
+#include "config/typo.h"
 
 /* How many words the flag at *words takes, 0 when it is none or its value is missing. */
 static size_t take_flag(struct server_config *cfg, char *const *words, struct problems *problems)
@@ -77,6 +78,7 @@ int server_config_load(char *const *environ_list, char *const *words, struct ser
     *stray = take_flags(out, words, problems);
     if (*stray == NULL)
         server_config_check(out, file != NULL, problems);
+    typo_warn_server(environ_list, problems);
     if (*stray == NULL && problems->errors == 0)
         return 0;
     server_config_free(out);

@@ -67,7 +67,7 @@ static const char usage[] =
     "  --engine-idle-ms MS            until an engine closes an idle connection (5000)\n"
     "  --print-ports                  one line of JSON with the real ports on standard output\n"
     "  --log-requests                 one line for each request on standard error\n"
-    "  --help                         this text\n";
+    "  -h, --help                     this text\n";
 
 struct verb {
     struct testnode_options options;
@@ -179,7 +179,7 @@ static bool parse_flags(struct verb *v, int argc, char **argv)
     int flag;
 
     optind = 0; /* another verb or a test may have used getopt before */
-    while ((flag = getopt_long(argc, argv, "", flags, &index)) != -1) {
+    while ((flag = getopt_long(argc, argv, "h", flags, &index)) != -1) {
         if (flag == '?')
             return false;
         if (!apply(v, flag, optarg)) {

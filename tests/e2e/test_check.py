@@ -625,6 +625,11 @@ def test_usage(words):
     assert done.returncode == 2 and done.stdout == "" and "mlgate check" in done.stderr
 
 
+def test_a_client_with_a_file_is_not_checked():
+    done = run(["-c", "/etc/frp/frpc.ini"], {"SECRET_FRP_TOKEN": TOKEN})
+    assert done.returncode == 2 and "`mlgate status -c FILE` says how it is" in done.stderr
+
+
 def test_help():
     done = run(["--help"], {})
     assert done.returncode == 0 and "--server" in done.stdout and done.stderr == ""

@@ -464,3 +464,52 @@ def test_help_and_version(lab):
         process = lab.mlgate(*words)
         assert process.wait_end(5) == 2
         assert process.err
+
+
+def verbs(lab):
+    process = lab.mlgate("help")
+    assert process.wait_end(5) == 0
+    return re.findall(r"^  (\w+)", process.text(), re.M)
+
+
+def test_help_of_each_verb_is_its_own(lab):
+    """`help VERB` and `VERB -h` say what `VERB --help` says."""
+    assert {"status", "check", "health", "run", "testnode", "demo", "register"} <= set(verbs(lab))
+    for verb in verbs(lab):
+        said = []
+        for words in (["help", verb], [verb, "--help"], [verb, "-h"]):
+            process = lab.mlgate(*words)
+            assert process.wait_end(5) == 0 and process.err == [], words
+            said.append(process.out)
+        assert said[0] == said[1] == said[2] != [], verb
+
+
+@pytest.mark.parametrize("word, meant", [("statsu", "status"), ("chek", "check"), ("rn", "run")])
+def test_a_verb_that_is_nearly_one(lab, word, meant):
+    process = lab.mlgate(word)
+    assert process.wait_end(5) == 2
+    assert process.err == [f"mlgate: unknown verb '{word}': did you mean {meant}?"]
+
+
+@pytest.mark.parametrize("verb", ["check", "server", "gateway", "register"])
+def test_a_wrong_flag_stays_in_sight(lab, verb):
+    words = [verb, "--server"] if verb == "check" else [verb]
+    process = lab.mlgate(*words, "--nonsense")
+    assert process.wait_end(5) == 2
+    assert "'--nonsense' is no flag" in process.err[0]
+    assert process.err[1:] == [f"mlgate {verb} --help lists the flags"]
+
+
+def test_a_variable_that_is_nearly_one(lab, server):
+    """It would otherwise pass in silence, and the default hold."""
+    warning = "GATEWAY_POLCY: is no variable of mlgate: did you mean GATEWAY_POLICY?"
+    node = Node(lab, server, SECRET, GATEWAY_POLCY="strict").start().wait_ready()
+    assert any(line.endswith(warning) and "[W]" in line for line in node.process.out)
+    wrong = lab.mlgate("client", env={"FRP_SERVR": "127.0.0.1:7000"})
+    assert wrong.wait_end(5) == 2
+    assert any(line.startswith("FRP_SERVER: is required") for line in wrong.err)
+    assert "warning: FRP_SERVR: is no variable of mlgate: did you mean FRP_SERVER?" in wrong.err
+    wrong = lab.mlgate("server", env={"MLGATE_PROXYBIND": "0.0.0.0"})
+    assert wrong.wait_end(5) == 2
+    meant = "did you mean MLGATE_PROXY_BIND?"
+    assert f"warning: MLGATE_PROXYBIND: is no variable of mlgate: {meant}" in wrong.err

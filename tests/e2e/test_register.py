@@ -164,11 +164,20 @@ def test_what_cannot_be_used():
 
 
 def test_warnings_are_not_in_the_json():
-    status, out, err = register("--json", "--", "--served-model-name", "x", MODEL_NAME=None)
+    status, out, err = register("--json", "--", "--served-model-name", "x")
     assert status == 0
     assert json.loads(out)
     assert "warning: --served-model-name: " in err
-    assert "warning: MODEL_NAME: " in err
+
+
+def test_a_model_is_required():
+    """The contract's default is for test servers, and no model of the network."""
+    status, out, err = register("--json", MODEL_NAME=None)
+    assert (status, out) == (2, "")
+    assert "MODEL_NAME: is required and not set (for example --model " in err
+    status, out, _ = register("--json", "--model", "org/m", MODEL_NAME=None)
+    assert status == 0
+    assert list(json.loads(out)["models"]) == ["org/m"]
 
 
 def test_variables_of_pid_1():

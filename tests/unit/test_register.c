@@ -259,7 +259,8 @@ static void expect_problem(const char *line, const char *where)
 
 static void test_what_is_refused(void **state)
 {
-    expect_problem("", "CLIENT_ID");
+    expect_problem("--model m", "CLIENT_ID");
+    expect_problem("--client-id 0042", "MODEL_NAME");
     expect_problem("--client-id 42", "--client-id");
     expect_problem("--client-id 0042 --tensor-parallel-size 5", "--tensor-parallel-size");
     expect_problem("--client-id 0042 --host http://frps", "--host");
@@ -303,7 +304,6 @@ static void test_what_is_warned_of(void **state)
 {
     expect_warning("--client-id 0042 --model m", NULL);
     expect_warning("--client-id 0042 --model m --send http://api:9200/", NULL);
-    expect_warning("--client-id 0042", "MODEL_NAME");
     expect_warning("--client-id 0042 --model /models/x", "MODEL_NAME");
     expect_warning("--client-id 0042 --model m --host 127.0.0.1", "--host");
     expect_warning("--client-id 0042 --model m -- -tp 4 -pp 2", NULL);
