@@ -1,9 +1,10 @@
 /* The engines (vLLM) behind MLNode, and MLNode's own state: who is there, who is asked next.
  *
  * MLNode's port 5000 is a Python proxy and by far the slowest hop, so requests go past it where the
- * engines can be told: ports of the range whose /health is 200 and whose /v1/models names the same
- * models as 5000's, while management's /api/v1/state says INFERENCE. Driven by engines_tick; asks
- * by probes. One GET /api/v1/state at a time, and one round of probes at a time. */
+ * engines can be told: ports of the range whose /health is 200, whose /v1/models names the same
+ * models as 5000's, and which know no /api/v1/state, while management's says INFERENCE. Driven by
+ * engines_tick; asks by probes. One GET /api/v1/state at a time, and one round of probes at a time.
+ */
 #ifndef GATEWAY_ENGINES_H
 #define GATEWAY_ENGINES_H
 

@@ -22,6 +22,7 @@ enum asking {
     ASKING_HEALTH = 2,
     ASKING_WAITS = 3, /* is healthy; what 5000 serves is not known yet */
     ASKING_MODELS = 4,
+    ASKING_FRONT = 5, /* serves the right models; whether it is more than an engine */
 };
 
 /* A port of the range, whether or not somebody listens there. */

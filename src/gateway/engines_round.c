@@ -72,19 +72,58 @@ static void not_compared(struct slot *s, unsigned status, enum reason why)
     strike(s, status, why);
 }
 
+/* Who answers for management is the way to a whole node: another gateway in this network namespace,
+ * say, which is as healthy as the engines behind it and serves what they serve. Requests that went
+ * there would leave this node. An engine knows no such path. */
+static void on_front(void *ctx, unsigned status, const char *body, size_t len, enum reason why)
+{
+    struct slot *s = ctx;
+
+    (void)body;
+    (void)len;
+    s->probe = NULL;
+    if (status >= 400 && status < 500) {
+        found(s);
+    } else if (status != 0) {
+        s->known = false;
+        log_debug(s->all->host->log, "%s:%u is no engine: it answers for management (%u)",
+                  s->engine.at.host, s->engine.at.port, status);
+    } else {
+        strike(s, status, why);
+    }
+    slot_over(s);
+}
+
+/* Serves what MLNode serves. One that is in use was asked all this before. */
+static void fits(struct slot *s)
+{
+    if (s->engine.live) {
+        found(s);
+        slot_over(s);
+        return;
+    }
+    s->asking = ASKING_FRONT;
+    s->probe = engines_ask(s->all, &s->engine.at, MLNODE_STATE_PATH, ENGINES_PROBE_US, on_front, s);
+}
+
 static void on_models(void *ctx, unsigned status, const char *body, size_t len, enum reason why)
 {
     struct slot *s = ctx;
     char *models = status == 200 ? mlnode_models(body, len) : NULL;
 
+    bool told = models != NULL;
+    bool same = told && strcmp(models, s->all->models) == 0;
+
     s->probe = NULL;
-    if (models == NULL)
+    mem_free(models);
+    if (same) {
+        fits(s);
+        return;
+    }
+    if (!told)
         not_compared(s, status, why);
-    else if (strcmp(models, s->all->models) == 0)
-        found(s);
     else
         engines_set_live(s, false, "serves other models than MLNode");
-    mem_free(models);
     slot_over(s);
 }
 

@@ -77,7 +77,7 @@ void engines_ask_state(struct engines *e, uint64_t now_us)
 {
     e->state_began_us = now_us;
     e->state_at_us = now_us + ENGINES_ROUND_US;
-    e->state_probe = engines_ask(e, &e->cfg.management, "/api/v1/state", STATE_US, on_state, e);
+    e->state_probe = engines_ask(e, &e->cfg.management, MLNODE_STATE_PATH, STATE_US, on_state, e);
 }
 
 enum node_state engines_state(const struct engines *e)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 enum { MLNODE_STATE_MAX = 32 };
+#define MLNODE_STATE_PATH "/api/v1/state"
 
 /* The member "state" of GET /api/v1/state, which is all that old versions have. False when there is
  * none, or one that is no word of at most MLNODE_STATE_MAX - 1 letters. */

@@ -83,7 +83,7 @@ json_t *document_server(const struct document_server *s, uint64_t now_us)
         (json_int_t)c->bytes_in, "bytes_out", (json_int_t)c->bytes_out, "rate_in",
         (json_int_t)rate_in(s->rate), "rate_out", (json_int_t)rate_out(s->rate));
 
-    if (c->round_trip_us > 0)
+    if (c->round_trip_us > 0 && c->silent_us == 0) /* the last one says nothing about now */
         json_object_set_new(out, "round_trip_ms", json_real((double)c->round_trip_us / 1000));
     if (c->silent_us > 0)
         json_object_set_new(out, "silent_s", json_integer(seconds(now_us, c->silent_us)));

@@ -415,7 +415,9 @@ static void count_begin(struct conn *c)
     if (c->engine == NULL)
         return;
     x->counted = true;
-    x->probe = x->match.route == ROUTE_ENGINE_HEALTH || x->match.route == ROUTE_MODELS;
+    /* a path that no engine has is asked to learn that it is one */
+    x->probe = x->match.route == ROUTE_ENGINE_HEALTH || x->match.route == ROUTE_MODELS ||
+               x->match.route == ROUTE_NONE;
     engine_begin(c->engine->state, x->probe);
 }
 

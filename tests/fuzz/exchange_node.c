@@ -255,7 +255,10 @@ static void answer_probe(struct world *w, struct fake_conn *c, const struct mess
     bool models = http_slice_is(m->head.target, "/v1/models");
     char *text = mem_printf("{\"state\":\"%s\"}", w->state);
 
-    fake_answer(c, 200, "", state ? text : models ? "{\"data\":[{\"id\":\"m\"}]}" : "");
+    fake_answer(c, state && c->port != MANAGEMENT ? 404 : 200, "",
+                state    ? text
+                : models ? "{\"data\":[{\"id\":\"m\"}]}"
+                         : "");
     mem_free(text);
 }
 

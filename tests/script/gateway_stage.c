@@ -37,12 +37,13 @@ static void answer_gateway(struct stage *s, struct fake_conn *c, const struct me
 {
     char *state = mem_printf("{\"state\":\"%s\"}", s->state);
     const char *body = "";
+    bool asks_state = http_slice_is(m->head.target, "/api/v1/state");
 
-    if (http_slice_is(m->head.target, "/api/v1/state"))
+    if (asks_state)
         body = state;
     if (http_slice_is(m->head.target, "/v1/models"))
         body = "{\"data\":[{\"id\":\"m\"}]}";
-    fake_answer(c, 200, "", body);
+    fake_answer(c, asks_state && c->port >= ENGINE && c->port != MANAGEMENT ? 404 : 200, "", body);
     mem_free(state);
 }
 

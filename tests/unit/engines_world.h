@@ -7,6 +7,7 @@
  *   5001=MODELS       an engine, healthy
  *   5001=200/MODELS   the same; 503/a says 503 to /health, 200@1/a 200 and one second late,
  *                     200/a@1 the models one second late
+ *   5001=a+200        the same, and it answers 200 to /api/v1/state; a+silent nothing
  *                     for all of them also: refuse, lost (no answer to SYN), silent, crash
  *   wait=S            seconds pass
  *   again             engines_look_again
@@ -46,7 +47,8 @@ enum {
 struct place {
     char health[WORD_MAX]; /* state or health */
     char models[WORD_MAX];
-    unsigned asked; /* connections when `asked` was checked last */
+    char front[WORD_MAX]; /* what it says to /api/v1/state, an engine; "": 404 */
+    unsigned asked;       /* connections when `asked` was checked last */
 };
 
 struct world {
@@ -142,6 +144,14 @@ static inline void say_late(void *ctx)
         fake_answer(c, number(word), "", "");
 }
 
+/* An engine has no such path. */
+static inline void answer_front(struct fake_conn *c, const char *word)
+{
+    if (strcmp(word, "silent") == 0)
+        return;
+    fake_answer(c, word[0] != '\0' ? number(word) : 404, "", "{\"state\":\"INFERENCE\"}");
+}
+
 static inline void asked(struct fake_conn *c)
 {
     struct world *w = c->ctx;
@@ -152,6 +162,10 @@ static inline void asked(struct fake_conn *c)
 
     assert_true(fake_request(c, &r));
     models = strcmp(r.target, "/v1/models") == 0;
+    if (c->port != MANAGEMENT && strcmp(r.target, "/api/v1/state") == 0) {
+        answer_front(c, p->front);
+        return;
+    }
     assert_string_equal(r.target, models                  ? "/v1/models"
                                   : c->port == MANAGEMENT ? "/api/v1/state"
                                                           : "/health");
@@ -238,7 +252,9 @@ static inline void set_place(struct world *w, uint16_t port, const char *value)
         return;
     }
     snprintf(p->health, WORD_MAX, "%.*s", slash ? (int)(slash - value) : 3, slash ? value : "200");
-    snprintf(p->models, WORD_MAX, "%s", slash ? slash + 1 : value);
+    snprintf(p->models, WORD_MAX, "%.*s", (int)strcspn(slash ? slash + 1 : value, "+"),
+             slash ? slash + 1 : value);
+    snprintf(p->front, WORD_MAX, "%s", strchr(value, '+') ? strchr(value, '+') + 1 : "");
 }
 
 static inline void list_live(struct world *w, char *out, size_t size)

@@ -52,17 +52,22 @@ static struct client_status whole_status(void)
     return s;
 }
 
-static json_t *whole_server(void)
+static json_t *server_of(const struct client_status *status)
 {
     static const struct client_proxy_status ports[] = {
         {.state = CLIENT_PROXY_REFUSED, .remote_port = 10042, .error = "held by 192.0.2.9"},
         {.state = CLIENT_PROXY_CONFIRMED, .remote_port = 20042, .error = ""}};
     static struct rate rate;
-    struct client_status status = whole_status();
-    const struct document_server s = {
-        .status = &status, .ports = ports, .cfg = &cfg, .rate = &rate};
+    const struct document_server s = {.status = status, .ports = ports, .cfg = &cfg, .rate = &rate};
 
     return document_server(&s, 110 * SECOND_US);
+}
+
+static json_t *whole_server(void)
+{
+    struct client_status status = whole_status();
+
+    return server_of(&status);
 }
 
 static json_t *whole_gateway(void)
@@ -139,8 +144,8 @@ static void everything_is_in_its_place(void **state)
     is(server, "state", "\"waiting\"");
     is(server, "since_s", "10");
     is(server, "next_try_s", "7");
-    is(server, "round_trip_ms", "23.14");
     is(server, "silent_s", "12");
+    is(server, "round_trip_ms", "absent"); /* the last one says nothing about now */
     is(server, "last_end.reason", "\"auth-failed\"");
     is(server, "last_end.ago_s", "9");
     is(json_array_get(member(server, "ports"), 0), "error", "\"held by 192.0.2.9\"");
@@ -154,6 +159,18 @@ static void everything_is_in_its_place(void **state)
     is(d, "container.worker", "{\"state\":\"running\",\"starts\":2,\"since_s\":61}");
     is(d, "container.listeners", "[22,8888]");
     json_decref(d);
+}
+
+static void a_server_that_is_heard_has_its_round_trip(void **state)
+{
+    struct client_status status = whole_status();
+    json_t *server;
+
+    status.silent_us = 0;
+    server = server_of(&status);
+    is(server, "round_trip_ms", "23.14");
+    is(server, "silent_s", "absent");
+    json_decref(server);
 }
 
 static void restarts_say_why_the_latest_first(void **state)
@@ -257,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_in_its_place),
+        cmocka_unit_test(a_server_that_is_heard_has_its_round_trip),
         cmocka_unit_test(restarts_say_why_the_latest_first),
         cmocka_unit_test(nothing_that_must_stay_inside_is_public),
         cmocka_unit_test(what_is_not_there_is_left_out),

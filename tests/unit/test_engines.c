@@ -18,6 +18,9 @@ static void engines_are_found(void **state)
         /* not one that is not healthy */
         "state=INFERENCE 5000=a 5001=503/a 5002=silent/a 5003=404/a 5004=a wait=5 live=5004",
         "state=INFERENCE 5000=a 5001=500@1/a 5002=200@1/a 5003=200@3/a wait=9 live=5002",
+        /* not the way to a whole node, though it serves the same; again one when it is one */
+        ("state=INFERENCE 5000=a 5001=a+200 5002=a+502 5003=a+silent 5004=a+401 wait=30 live=5004 "
+         "5001=a wait=11 live=5001,5004"),
         /* not while nobody can say which models are right */
         "state=INFERENCE 5000=refuse 5001=a wait=20 live=none 5000=a wait=2 live=5001",
         "state=INFERENCE 5000=500 5001=a wait=20 live=none",
@@ -137,7 +140,7 @@ static void refused_requests_take_out_at_once(void **state)
 static void how_often_is_asked(void **state)
 {
     static const char *const scenarios[] = {
-        ("state=INFERENCE 5000=a 5001=a wait=1 asked=8080:1 asked=5000:1 asked=5001:2 asked=5002:1 "
+        ("state=INFERENCE 5000=a 5001=a wait=1 asked=8080:1 asked=5000:1 asked=5001:3 asked=5002:1 "
          "wait=8 asked=8080:4 asked=5000:0 asked=5001:4 asked=5002:0 "
          "wait=2 asked=8080:1 asked=5000:1 asked=5001:2 asked=5002:1 wait=2 asked=5002:0"),
         /* one question about the state at a time */
@@ -145,7 +148,7 @@ static void how_often_is_asked(void **state)
         "state=INFERENCE@3 wait=12.5 asked=8080:4",
         /* who is out is left alone while MLNode says nothing, and so is 5000 */
         ("state=INFERENCE 5000=a 5001=a 5002=a wait=1 refused=5002 state=refuse wait=2 "
-         "is=UNKNOWN asked=5001:3 asked=5002:4 asked=5000:2 wait=10 asked=5001:5 asked=5002:0 "
+         "is=UNKNOWN asked=5001:4 asked=5002:6 asked=5000:2 wait=10 asked=5001:5 asked=5002:0 "
          "asked=5000:0"),
         ("state=INFERENCE 5000=a 5001=a wait=1 state=refuse again wait=1 is=UNKNOWN asked=5000:2 "
          "wait=9 asked=5000:0"),
@@ -154,7 +157,7 @@ static void how_often_is_asked(void **state)
          "again "
          "wait=0.05 again asked=5002:1 asked=8080:2 wait=0.5 asked=5002:1 asked=8080:1"),
         /* a stopped node's ports are left alone */
-        ("state=INFERENCE 5000=a 5001=a wait=1 state=STOPPED wait=2 asked=5001:3 wait=30 "
+        ("state=INFERENCE 5000=a 5001=a wait=1 state=STOPPED wait=2 asked=5001:4 wait=30 "
          "asked=5001:0 "
          "again wait=5 asked=5001:0 asked=5002:1"),
     };
