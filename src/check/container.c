@@ -240,6 +240,7 @@ static void judge_answers(const struct container_check *c, const struct question
     judge_instance(list, instance);
     for (size_t i = 0; i < c->env->n_servers; i++)
         judge_tunnel(list, &q->tunnels[i]);
+    judge_same_servers(list, q->tunnels, c->env->n_servers);
     judge_api(list, &q->api);
     judge_mlnode(list, &q->management, &q->inference, instance);
 }

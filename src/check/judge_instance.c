@@ -26,8 +26,10 @@ static void not_registered(struct findings *list, const struct instance_facts *f
     }
     finding_add(list, CHECK_INSTANCE, NULL, VERDICT_FAIL,
                 "`mlgate run` is here and its tunnel is not registered with the server");
-    finding_remedy(list, "the next lines say why; if dns to login are ok, `mlgate status` and the "
-                         "container's log (grep frpc) say more");
+    finding_remedy(list,
+                   "this is the symptom: the first FAIL below, of dns to login, is the cause; "
+                   "if there is none, `mlgate status` and the container's log (grep frpc) "
+                   "say more");
 }
 
 static void answered(struct findings *list, const struct instance_facts *f)

@@ -40,8 +40,10 @@ void judge_server_bind(struct findings *list, const struct holder_facts *f)
         finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_SKIP,
                     "/proc/net/tcp cannot be read here");
     } else if (!f->held) {
-        finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_OK,
+        finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_WARN,
                     "is free: no server runs here");
+        finding_remedy(list, "start it: `docker compose -f deploy/compose.yml up -d`, `systemctl "
+                             "start mlgate-server`, or `mlgate server` with these flags");
     } else if (server) {
         finding_add(list, CHECK_SERVER_BIND, f->address, VERDICT_OK, "is held by %s (process %d)",
                     f->name, f->pid);
@@ -248,7 +250,7 @@ static double token_bits(const char *token)
 void judge_token_strength(struct findings *list, const char *token)
 {
     static const char remedy[] = "make a new one for server and clients, for example by "
-                                 "`openssl rand -hex 24`";
+                                 "`openssl rand -hex 32`";
 
     if (token[0] == '\0') {
         finding_add(list, CHECK_TOKEN_STRENGTH, NULL, VERDICT_FAIL,

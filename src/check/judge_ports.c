@@ -144,13 +144,13 @@ void judge_gateway_listen(struct findings *list, const struct holder_facts *f, b
     } else if (f->ours || (f->name[0] == '\0' && instance)) {
         finding_add(list, CHECK_GATEWAY_LISTEN, f->variable, VERDICT_OK, "%s is held by mlgate",
                     f->address);
+    } else if (f->name[0] == '\0') {
+        finding_add(list, CHECK_GATEWAY_LISTEN, f->variable, VERDICT_SKIP,
+                    "%s is held by a program that only root may see: mlgate, or another one",
+                    f->address);
     } else {
-        finding_add(list, CHECK_GATEWAY_LISTEN, f->variable, VERDICT_FAIL, "%s is held by %s%s",
-                    f->address,
-                    f->name[0] ? f->name
-                               : "another program (as root this check says "
-                                 "which)",
-                    f->name[0] ? ", which is not mlgate" : "");
+        finding_add(list, CHECK_GATEWAY_LISTEN, f->variable, VERDICT_FAIL,
+                    "%s is held by %s, which is not mlgate", f->address, f->name);
         finding_remedy(list, "end that program, or set %s to another address", f->variable);
     }
 }

@@ -27,6 +27,25 @@ bool tunnel_trusts(const struct tunnel_facts *f)
     return f->ca_file == NULL || (f->ca_error == NULL && f->peer.untrusted[0] == '\0');
 }
 
+/* frps makes a new key at each start unless its file names one: a pin of such a key keeps the node
+ * away after the server's next start. */
+static void advise_pin(struct findings *list, const struct tunnel_facts *f)
+{
+    const char *pin = f->peer.certificate.pin;
+
+    if (f->stage > TUNNEL_LOGIN && !f->mlgate)
+        finding_remedy(list,
+                       "this is frps, which makes a new key at each start unless frps.ini has "
+                       "tls_cert_file and tls_key_file: with them set FRP_TLS_PIN=%s; without "
+                       "them set no pin, the node would be away after the server's next start",
+                       pin);
+    else
+        finding_remedy(list,
+                       "compare with what the server itself prints at its start, then set "
+                       "FRP_TLS_PIN=%s",
+                       pin);
+}
+
 static void judge_pin(struct findings *list, const struct tunnel_facts *f)
 {
     const char *pin = f->peer.certificate.pin;
@@ -36,17 +55,16 @@ static void judge_pin(struct findings *list, const struct tunnel_facts *f)
     } else if (f->n_pins > 0) {
         finding_add(list, CHECK_TLS_PIN, f->server, VERDICT_FAIL,
                     "its public key is none of FRP_TLS_PIN; it has %s", pin);
-        finding_remedy(list,
-                       "compare with what the server itself prints at its start: if that is the "
-                       "same, set FRP_TLS_PIN=%s; if not, somebody stands in between",
-                       pin);
+        finding_remedy(
+            list,
+            "compare with what the server itself prints at its start: if that is the "
+            "same, set FRP_TLS_PIN=%s; if not, somebody stands in between, or it is frps "
+            "without tls_cert_file, whose key is new at each start",
+            pin);
     } else if (f->ca_file == NULL) {
         finding_add(list, CHECK_TLS_PIN, f->server, VERDICT_WARN,
                     "nobody verifies the server: whoever can redirect the connection can be it");
-        finding_remedy(list,
-                       "compare with what the server itself prints at its start, then set "
-                       "FRP_TLS_PIN=%s",
-                       pin);
+        advise_pin(list, f);
     }
 }
 
@@ -117,8 +135,9 @@ static const char *tcp_remedy(enum reason why)
         return "nothing listens there: start the server, or correct the port in FRP_SERVER (the "
                "server's bind_port)";
     if (why == REASON_CONNECT_FAILED)
-        return "this container has no way there: try another network, or an address of the other "
-               "family (IPv4, IPv6)";
+        return "that host is down, or its network does not answer; where nothing else can be "
+               "reached either, this container has no way out: try another network, or an "
+               "address of the other family (IPv4, IPv6)";
     return "a firewall drops it, or the address is wrong: open the server's port on the network "
            "node, and check FRP_SERVER";
 }
@@ -224,8 +243,8 @@ static void judge_round_trip(struct findings *list, const struct tunnel_facts *f
                     "logged in, and a ping is not answered%s%s", f->text[0] ? ": " : "", f->text);
         finding_remedy(list, "look at the server's load and its log");
     } else {
-        finding_add(list, CHECK_ROUND_TRIP, f->server, VERDICT_OK, "%" PRIu64 ".%" PRIu64 " ms",
-                    f->round_trip_us / 1000, f->round_trip_us / 100 % 10);
+        finding_add(list, CHECK_ROUND_TRIP, f->server, VERDICT_OK, "%" PRIu64 ".%03" PRIu64 " ms",
+                    f->round_trip_us / 1000, f->round_trip_us % 1000);
     }
 }
 
@@ -256,5 +275,24 @@ void judge_tunnel(struct findings *list, const struct tunnel_facts *f)
         judge_clock(list, f);
         judge_login(list, f);
         judge_round_trip(list, f);
+    }
+}
+
+void judge_same_servers(struct findings *list, const struct tunnel_facts *tunnels, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        const struct tunnel_facts *f = &tunnels[i];
+        size_t k = 0;
+
+        while (k < i && !(f->tls && tunnels[k].tls &&
+                          strcmp(f->peer.certificate.pin, tunnels[k].peer.certificate.pin) == 0))
+            k++;
+        if (k == i)
+            continue;
+        finding_add(list, CHECK_TLS_PIN, f->server, VERDICT_WARN,
+                    "it has the same public key as %s: most likely both are one server",
+                    tunnels[k].server);
+        finding_remedy(list, "then leave one of the two out of FRP_SERVER: the second is refused "
+                             "the ports that the first one has");
     }
 }

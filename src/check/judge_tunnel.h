@@ -3,6 +3,7 @@
 #define CHECK_JUDGE_TUNNEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/reason.h"
@@ -50,5 +51,7 @@ struct tunnel_facts {
 /* Whether a login may be sent to who answered. */
 bool tunnel_trusts(const struct tunnel_facts *f);
 void judge_tunnel(struct findings *list, const struct tunnel_facts *f);
+/* Entries of FRP_SERVER that lead to one server: one finding for each but the first. */
+void judge_same_servers(struct findings *list, const struct tunnel_facts *tunnels, size_t n);
 
 #endif

@@ -19,7 +19,7 @@ const struct field env_fields[] = {
      .kind = FIELD_ADDR,
      AT(api_node),
      .required = true,
-     .example = "203.0.113.7:9000",
+     .example = "203.0.113.7:8000",
      .help = "The API node that this MLNode serves."},
     {.name = "FRP_SERVER",
      .kind = FIELD_ADDR_LIST,

@@ -120,7 +120,7 @@ class Container(RemotePorts):
         self.directory = lab.path("etc-frp")
         self.logs = lab.path("logs")
         environment = {
-            "API_NODE": "203.0.113.7:9000",
+            "API_NODE": "203.0.113.7:8000",
             "FRP_SERVER": f"127.0.0.1:{server.port if server else lab.ports.take()}",
             "SECRET_FRP_TOKEN": TOKEN,
             "CLIENT_ID": self.client_id,

@@ -286,7 +286,7 @@ def open_tunnel(
     server = lab.flag_server(token=token)
     client_id = lab.ports.take_client_id()
     env = {
-        "API_NODE": "203.0.113.7:9000",
+        "API_NODE": "203.0.113.7:8000",
         "FRP_SERVER": f"127.0.0.1:{server.port}",
         "SECRET_FRP_TOKEN": token,
         "CLIENT_ID": client_id,

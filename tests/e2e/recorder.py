@@ -294,7 +294,7 @@ class Gate:
         client_id = self.lab.ports.take_client_id()
         environment = {
             **self.settings,
-            "API_NODE": "203.0.113.7:9000",
+            "API_NODE": "203.0.113.7:8000",
             "FRP_SERVER": f"127.0.0.1:{server.port}",
             "SECRET_FRP_TOKEN": TOKEN,
             "CLIENT_ID": client_id,

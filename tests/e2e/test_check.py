@@ -146,7 +146,7 @@ def test_before_anything_runs(lab, server_kind):
     assert report.result("mlnode.management") == "skip"
     assert report.result("login") == "ok"
     assert report.the("login")["found"].startswith("the token is accepted by")
-    assert re.search(r"\d+\.\d ms", report.the("round_trip")["found"])
+    assert re.search(r"\d+\.\d{3} ms", report.the("round_trip")["found"])
     pin = report.the("tls.pin")
     assert pin["result"] == "warn" and re.search(r"FRP_TLS_PIN=[\w+/]{43}=", pin["remedy"])
     assert [f["result"] for f in report.of("gateway.listen")] == ["ok", "ok"]
@@ -458,7 +458,7 @@ def test_as_nobody(lab, tmp_path_factory):
         env["GATEWAY_LISTEN"] = f"127.0.0.1:{other.getsockname()[1]}"
         report = check(env, user=NOBODY, group=NOBODY, extra_groups=[])
     (taken,) = (f for f in report.of("gateway.listen") if f["subject"] == "GATEWAY_LISTEN")
-    assert taken["result"] == "fail" and "root" in taken["found"]
+    assert taken["result"] == "skip" and "root" in taken["found"]
 
 
 def test_borrows_what_it_lacks(lab):
@@ -656,9 +656,11 @@ def test_node_is_well(lab):
     assert report.failed() <= {"exposed"}, report.done.stdout
     assert report.status == len(report.failed())
     assert report.all["side"] == "network-node"
-    for name in ("config", "server.bind", "server.proxy_bind", "server.ports", "server.tls",
+    for name in ("config", "server.proxy_bind", "server.ports", "server.tls",
                  "server.state_dir", "token.file", "token.strength"):  # fmt: skip
         assert report.result(name) == "ok", report.of(name)
+    bind = report.the("server.bind")
+    assert bind["result"] == "warn" and "mlgate server" in bind["remedy"]
     assert not state.exists()  # looked at, not made
 
 

@@ -30,7 +30,7 @@ class Node(RemotePorts):
         self.gateway_ports = (lab.ports.take(), lab.ports.take())
         self.directory = lab.directory / "etc-frp"
         self.environment = {
-            "API_NODE": "203.0.113.7:9000",
+            "API_NODE": "203.0.113.7:8000",
             "FRP_SERVER": f"127.0.0.1:{server.port}",
             "SECRET_FRP_TOKEN": token,
             "CLIENT_ID": self.client_id,

@@ -26,7 +26,7 @@ from test_check import ApiNode, pin_of
 DOCUMENT = ROOT / "doc" / "OPERATING.md"
 PART = "## Ten things to break on purpose"
 TEN = 10
-SERVER, API_NODE, CLIENT_ID = "frp.example.org:7000", "203.0.113.7:9000", "0042"
+SERVER, API_NODE, CLIENT_ID = "frp.example.org:7000", "203.0.113.7:8000", "0042"
 SKEW = 1200
 TOOLS = Path(__file__).resolve().parent / "hubtool"
 

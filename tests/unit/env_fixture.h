@@ -19,7 +19,7 @@
 
 /* The smallest complete environment; a test changes one line of it or adds some. */
 static const char *const base_environment[] = {
-    "API_NODE=203.0.113.7:9000",
+    "API_NODE=203.0.113.7:8000",
     "FRP_SERVER=frp.example.org:7000",
     "SECRET_FRP_TOKEN=" SECRET,
     "CLIENT_ID=0042",

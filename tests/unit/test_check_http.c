@@ -208,7 +208,7 @@ static void test_instance(void **state)
         const char *remedy;
     } rows[] = {
         {0, &ready, true, VERDICT_OK, "ready", NULL},
-        {0, &unregistered, true, VERDICT_FAIL, "not registered", "the next lines"},
+        {0, &unregistered, true, VERDICT_FAIL, "not registered", "first FAIL below"},
         {0, &waits, true, VERDICT_WARN, "does not listen", "mlnode.management"},
         {0, &dead, true, VERDICT_FAIL, "no sign of life", "log"},
         {-ETIMEDOUT, &ready, true, VERDICT_FAIL, "does not answer", "restart"},

@@ -70,7 +70,7 @@ static void test_all_is_well(void **state)
         {CHECK_TLS_EXPIRY, VERDICT_OK, "400 days", NULL},
         {CHECK_CLOCK_SERVER, VERDICT_OK, NULL, NULL},
         {CHECK_LOGIN, VERDICT_OK, "mlgate, frp level 0.70.1; no port was claimed", NULL},
-        {CHECK_ROUND_TRIP, VERDICT_OK, "12.3 ms", NULL},
+        {CHECK_ROUND_TRIP, VERDICT_OK, "12.345 ms", NULL},
     };
     struct tunnel_facts f = good();
 
@@ -95,7 +95,7 @@ static void test_the_way_ends(void **state)
         {TUNNEL_DIALLING, REASON_CONNECT_REFUSED, "refused", CHECK_TCP, "refused",
          "nothing listens"},
         {TUNNEL_DIALLING, REASON_CONNECT_TIMEOUT, "timeout", CHECK_TCP, "timeout", "firewall"},
-        {TUNNEL_DIALLING, REASON_CONNECT_FAILED, "no route", CHECK_TCP, "no route", "no way"},
+        {TUNNEL_DIALLING, REASON_CONNECT_FAILED, "no route", CHECK_TCP, "no route", "is down"},
         {TUNNEL_DIALLING, REASON_NONE, "", CHECK_TCP, "no answer", "firewall"},
         {TUNNEL_DIALLING, REASON_TLS_FAILED, "wrong version number", CHECK_TLS, "wrong version",
          "bind_port"},
@@ -184,7 +184,11 @@ static void test_stock_server(void **state)
     struct findings list = {0};
 
     f.mlgate = false;
+    f.n_pins = 0;
     judge_tunnel(&list, &f);
+    assert_int_equal(list.items[3].id, CHECK_TLS_PIN);
+    assert_non_null(strstr(list.items[3].remedy, "tls_cert_file"));
+    assert_null(strstr(list.items[3].remedy, "prints"));
     assert_int_equal(list.items[5].id, CHECK_CLOCK_SERVER);
     assert_int_equal(list.items[5].verdict, VERDICT_SKIP);
     assert_non_null(strstr(list.items[6].found, "frps 0.70.1"));
@@ -260,6 +264,20 @@ static void test_which_refused(void **state)
     findings_free(&list);
 }
 
+static void test_same_server_twice(void **state)
+{
+    struct tunnel_facts f[] = {good(), good(), good(), good()};
+    const struct expected want = {CHECK_TLS_PIN, VERDICT_WARN, "as frp.example:7000", "FRP_SERVER"};
+    struct findings list = {0};
+
+    f[1].tls = false;
+    snprintf(f[2].peer.certificate.pin, sizeof(f[2].peer.certificate.pin), "%s", OTHER);
+    f[3].server = "198.51.100.9:443";
+    judge_same_servers(&list, f, MANY(f));
+    assert_string_equal(list.items[0].subject, "198.51.100.9:443");
+    expect_findings(&list, &want, 1);
+}
+
 static void test_expiry(void **state)
 {
     static const struct {
@@ -331,12 +349,12 @@ static void test_subject_is_said_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_is_well),          cmocka_unit_test(test_the_way_ends),
-        cmocka_unit_test(test_logins_that_fail),     cmocka_unit_test(test_a_wrong_clock),
-        cmocka_unit_test(test_stock_server),         cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_which_refused),        cmocka_unit_test(test_expiry),
-        cmocka_unit_test(test_ping_unanswered),      cmocka_unit_test(test_escaped),
-        cmocka_unit_test(test_subject_is_said_once),
+        cmocka_unit_test(test_all_is_well),      cmocka_unit_test(test_the_way_ends),
+        cmocka_unit_test(test_logins_that_fail), cmocka_unit_test(test_a_wrong_clock),
+        cmocka_unit_test(test_stock_server),     cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_which_refused),    cmocka_unit_test(test_same_server_twice),
+        cmocka_unit_test(test_expiry),           cmocka_unit_test(test_ping_unanswered),
+        cmocka_unit_test(test_escaped),          cmocka_unit_test(test_subject_is_said_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ static void test_defaults(void **state)
     assert_int_equal(env_load(f.list, &f.env, &f.problems), 0);
     assert_int_equal(f.problems.count, 0);
     assert_string_equal(e->api_node.host, "203.0.113.7");
-    assert_int_equal(e->api_node.port, 9000);
+    assert_int_equal(e->api_node.port, 8000);
     assert_int_equal(e->n_servers, 1);
     assert_string_equal(e->servers[0].host, "frp.example.org");
     assert_int_equal(e->servers[0].port, 7000);
