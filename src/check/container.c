@@ -1,5 +1,6 @@
 #include "check/container.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -249,15 +250,29 @@ static void check_here(const struct env_config *env, const struct port_table *po
                        const struct instance_facts *instance, struct host_facts *host,
                        struct findings *list)
 {
-    check_listener(ports, "GATEWAY_LISTEN", &env->gateway_listen, instance->here, list);
-    check_listener(ports, "GATEWAY_LISTEN_POC", &env->gateway_listen_poc, instance->here, list);
+    bool here = instance->here || instance->client;
+
+    check_listener(ports, "GATEWAY_LISTEN", &env->gateway_listen, here, list);
+    check_listener(ports, "GATEWAY_LISTEN_POC", &env->gateway_listen_poc, here, list);
     if (env->metrics_listen.host != NULL)
-        check_listener(ports, "METRICS_LISTEN", &env->metrics_listen, instance->here, list);
+        check_listener(ports, "METRICS_LISTEN", &env->metrics_listen, here, list);
     check_disk(env, list);
     host->test = env->ubuntu_test;
     host->tensor_parallel_size = env->tensor_parallel_size;
     judge_shm(list, host);
     judge_gpu(list, host);
+}
+
+static void look_instance(const struct container_check *c, struct instance_facts *f)
+{
+    const char *directory = c->env->frp_config_dir;
+
+    instance_facts_set(f, health_ask(directory, &f->health));
+    f->expected = c->expected;
+    if (f->answer == 0 && f->health.registered != 1)
+        look_refused(directory, f);
+    else if (f->answer == -ENOENT || f->answer == -ECONNREFUSED)
+        look_others(directory, f);
 }
 
 void check_container(const struct container_check *c, struct findings *list)
@@ -268,6 +283,7 @@ void check_container(const struct container_check *c, struct findings *list)
     struct port_table ports;
     struct published published;
     char warnings[WARNINGS_MAX] = "";
+    const struct config_words words = {.fine = c->source, .help = "mlgate help env"};
     bool off = c->env != NULL && c->env->sandbox != 0;
 
     published_find(&published, environ);
@@ -275,11 +291,9 @@ void check_container(const struct container_check *c, struct findings *list)
         look_sandbox(warnings, sizeof(warnings)); /* while there is one thread */
     look_host("/dev", "/proc", &host);
     port_table_read(&ports, "/proc");
-    judge_config(list, c->problems, c->source, "mlgate help env");
+    judge_config(list, c->problems, &words);
     if (c->env != NULL) {
-        instance_facts_set(&instance, health_ask(c->env->frp_config_dir, &instance.health));
-        if (instance.answer == 0 && instance.health.registered != 1)
-            look_refused(c->env->frp_config_dir, &instance);
+        look_instance(c, &instance);
         ask_all(q, c->env, c->terminal);
         judge_answers(c, q, &instance, list);
         release(q);

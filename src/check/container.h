@@ -3,6 +3,7 @@
 #ifndef CHECK_CONTAINER_H
 #define CHECK_CONTAINER_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "check/finding.h"
@@ -14,6 +15,7 @@ struct container_check {
     const struct env_config *env; /* NULL: the configuration cannot be used */
     const struct problems *problems;
     const char *source; /* where the variables came from, in words */
+    bool expected;      /* PID 1 has the variables of a container of ours */
     FILE *terminal;     /* where to show that answers are waited for; NULL: nowhere */
 };
 

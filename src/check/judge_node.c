@@ -84,6 +84,9 @@ static void proxy_bind_open(struct findings *list, const struct proxy_bind_facts
 
 void judge_proxy_bind(struct findings *list, const struct proxy_bind_facts *f)
 {
+    const char *follows =
+        f->follows ? "; proxy_bind_addr is not set and follows bind_addr (--bind)" : "";
+
     if (f->error != NULL) {
         finding_add(list, CHECK_SERVER_PROXY_BIND, f->asked, VERDICT_FAIL, "%s", f->error);
         finding_remedy(list, "--proxy-bind (proxy_bind_addr) must be an address, an interface or a "
@@ -93,10 +96,11 @@ void judge_proxy_bind(struct findings *list, const struct proxy_bind_facts *f)
     } else if (f->reach == REACH_LOOPBACK) {
         finding_add(list, CHECK_SERVER_PROXY_BIND, f->asked, VERDICT_OK,
                     "the clients' ports are open on loopback: to an API node on this machine that "
-                    "is no container with a network of its own");
+                    "is no container with a network of its own%s",
+                    follows);
     } else {
         finding_add(list, CHECK_SERVER_PROXY_BIND, f->asked, VERDICT_OK,
-                    "the clients' ports are open on %s, which is private", f->address);
+                    "the clients' ports are open on %s, which is private%s", f->address, follows);
     }
 }
 

@@ -33,6 +33,7 @@ struct proxy_bind_facts {
     const char *error;   /* NULL: it means `address` */
     const char *address; /* "10.0.0.4" */
     const char *public;  /* a public address of this machine, or NULL */
+    bool follows;        /* bind_addr, because nothing else is asked for */
     enum reach reach;    /* of listeners there */
 };
 

@@ -3,8 +3,10 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "observe/door.h"
 
@@ -46,9 +48,8 @@ static void note_refused(const json_t *server, struct instance_facts *f)
     }
 }
 
-void look_refused(const char *config_dir, struct instance_facts *f)
+static void note_servers(const json_t *found, struct instance_facts *f)
 {
-    json_t *found = document(config_dir);
     const json_t *servers = json_object_get(found, "servers");
     size_t i;
     json_t *server;
@@ -56,8 +57,43 @@ void look_refused(const char *config_dir, struct instance_facts *f)
     f->refused[0] = '\0';
     f->several = json_array_size(servers) > 1;
     json_array_foreach (servers, i, server) {
+        const char *state = json_string_value(json_object_get(server, "state"));
+
+        f->registered |= state != NULL && strcmp(state, "registered") == 0;
         if (f->refused[0] == '\0')
             note_refused(server, f);
+    }
+}
+
+void look_refused(const char *config_dir, struct instance_facts *f)
+{
+    json_t *found = document(config_dir);
+
+    note_servers(found, f);
+    json_decref(found);
+}
+
+static void note_left(const char *config_dir, const char *name, struct instance_facts *f)
+{
+    char *path = mem_printf("%s/%s", config_dir, name);
+    struct stat st;
+
+    if (f->left[0] == '\0' && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        log_safe(f->left, sizeof(f->left), path, strlen(path));
+    mem_free(path);
+}
+
+void look_others(const char *config_dir, struct instance_facts *f)
+{
+    json_t *found = document(config_dir);
+    const char *role = json_string_value(json_object_get(found, "role"));
+
+    f->client = role != NULL && strcmp(role, "client") == 0;
+    if (f->client) {
+        note_servers(found, f);
+    } else if (found == NULL) {
+        note_left(config_dir, "mlgate.sock", f);
+        note_left(config_dir, "status.sock", f);
     }
     json_decref(found);
 }

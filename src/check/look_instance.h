@@ -9,4 +9,8 @@
  * answers. Waits two seconds at most. */
 void look_refused(const char *config_dir, struct instance_facts *f);
 
+/* Where health_ask found nobody: whether a `mlgate client` is here, as above, or what one that was
+ * here left behind. */
+void look_others(const char *config_dir, struct instance_facts *f);
+
 #endif

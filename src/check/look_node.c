@@ -58,8 +58,10 @@ void look_proxy_bind(const struct server_config *cfg, const char *public,
 {
     struct sockaddr_storage at;
 
-    *f = (struct proxy_bind_facts){
-        .asked = cfg->proxy_bind != NULL ? cfg->proxy_bind : cfg->bind_addr, .address = address};
+    *f = (struct proxy_bind_facts){.asked =
+                                       cfg->proxy_bind != NULL ? cfg->proxy_bind : cfg->bind_addr,
+                                   .address = address,
+                                   .follows = cfg->proxy_bind == NULL};
     if (interface_address(f->asked, &at, error, LOOK_ERROR) != 0) {
         f->error = error;
         return;

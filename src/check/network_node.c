@@ -166,12 +166,16 @@ static void skip_unconfigured(struct findings *list)
 
 void check_network_node(const struct network_node_check *c, struct findings *list)
 {
+    static const char *const own[] = {"allow_ports", "proxy_bind_addr", "token", NULL};
+    const struct config_words words = {.fine = "all settings can be used",
+                                       .help = "mlgate help server",
+                                       .elsewhere = c->cfg != NULL ? own : NULL};
     struct questions *q = mem_zalloc(sizeof(*q));
     struct port_table ports;
 
     ask_all(q, c);
     port_table_read(&ports, "/proc");
-    judge_config(list, c->problems, "all settings can be used", "mlgate help server");
+    judge_config(list, c->problems, &words);
     if (c->cfg != NULL) {
         check_binds(c->cfg, &ports, q->n_public > 0 ? q->public[0] : NULL, list);
         check_ports(c->cfg, &ports, list);

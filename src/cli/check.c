@@ -111,11 +111,20 @@ static char *longer(char *said, const char *format, ...)
     return both;
 }
 
+static const char environment[] = "/proc/1/environ";
+
+/* The variables of a GPU node were given to the container, not to this session alone. */
+static bool is_in_container(void)
+{
+    static const char *const ours[] = {"CLIENT_ID=", NULL};
+
+    return getpid() != 1 && run_environment_find(environment, ours) != NULL;
+}
+
 /* What this session lacks of the variables that PID 1 has, and says so. */
 static char *complete_environment(void)
 {
     static const char *const published[] = {"VAST_TCP_PORT_*", "RUNPOD_TCP_PORT_*", NULL};
-    static const char environment[] = "/proc/1/environ";
     char directory[PATH_MAX];
     size_t borrowed = getpid() != 1 ? run_environment_borrow(environment) : 0;
     char *said = mem_strdup("all variables can be used");
@@ -135,6 +144,7 @@ static int check_here(const struct options *o)
 {
     char *source = complete_environment();
     struct container_check c = {.source = source,
+                                .expected = is_in_container(),
                                 .terminal = o->terminal && !o->json ? stdout : NULL};
     struct findings list = {0};
     struct env_config env;

@@ -87,12 +87,15 @@ static const struct foreign_key foreign[] = {
 /* What the file leaves open and frp leaves open with it. */
 static const struct {
     const char *name;
+    const char *line; /* to write instead */
     const char *meaning;
 } advised[] = {
-    {"tls_only", "connections without TLS are served; tls_only = true refuses them"},
-    {"allow_ports", "clients may claim every port; allow_ports = 10001-19999,20001-29999 leaves "
-                    "those of CLIENT_ID"},
-    {"proxy_bind_addr",
+    {"tls_only", "tls_only = true",
+     "connections without TLS are served; tls_only = true refuses them"},
+    {"allow_ports", "allow_ports = 10001-19999,20001-29999",
+     "clients may claim every port; allow_ports = 10001-19999,20001-29999 leaves those of "
+     "CLIENT_ID"},
+    {"proxy_bind_addr", "proxy_bind_addr = 127.0.0.1",
      "the clients' ports are open on every address of bind_addr; proxy_bind_addr "
      "= 127.0.0.1 keeps them on this machine"},
 };
@@ -128,8 +131,8 @@ static void advise(const struct ini *ini, const struct ini_section *common,
         bool tls_settled = strcmp(advised[i].name, "tls_only") == 0 && !cfg->allow_plain;
 
         if (!tls_settled && !is_written(ini, common, advised[i].name))
-            problem_warn(problems, ini->file, "%s is not set: %s", advised[i].name,
-                         advised[i].meaning);
+            problem_advise(problems, ini->file, advised[i].name, advised[i].line,
+                           "%s is not set: %s", advised[i].name, advised[i].meaning);
     }
 }
 

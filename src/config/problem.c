@@ -26,6 +26,7 @@ void problems_free(struct problems *list)
         mem_free(p->value);
         mem_free(p->rule);
         mem_free(p->example);
+        mem_free(p->setting);
     }
     problems_init(list);
 }
@@ -60,6 +61,7 @@ void problem_add(struct problems *list, const char *where, const char *value, co
     p->value = safe_copy(value, VALUE_SHOWN);
     p->rule = safe_copy(rule, RULE_SHOWN);
     p->example = safe_copy(example, RULE_SHOWN);
+    p->setting = NULL;
     p->warning = false;
 }
 
@@ -74,20 +76,44 @@ void problem_addf(struct problems *list, const char *where, const char *format, 
     problem_add(list, where, NULL, rule, NULL);
 }
 
-void problem_warn(struct problems *list, const char *where, const char *format, ...)
+/* The kept warning, or NULL. */
+__attribute__((format(printf, 3, 0))) static struct problem *
+warn(struct problems *list, const char *where, const char *format, va_list args)
 {
     struct problem *p = next_slot(list);
     char rule[RULE_SHOWN];
-    va_list args;
 
     if (p == NULL)
-        return;
-    va_start(args, format);
+        return NULL;
     vsnprintf(rule, sizeof(rule), format, args);
-    va_end(args);
     *p = (struct problem){.where = safe_copy(where, WHERE_SHOWN),
                           .rule = safe_copy(rule, RULE_SHOWN),
                           .warning = true};
+    return p;
+}
+
+void problem_warn(struct problems *list, const char *where, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    warn(list, where, format, args);
+    va_end(args);
+}
+
+void problem_advise(struct problems *list, const char *where, const char *setting,
+                    const char *example, const char *format, ...)
+{
+    struct problem *p;
+    va_list args;
+
+    va_start(args, format);
+    p = warn(list, where, format, args);
+    va_end(args);
+    if (p == NULL)
+        return;
+    p->setting = safe_copy(setting, WHERE_SHOWN);
+    p->example = safe_copy(example, RULE_SHOWN);
 }
 
 const struct problem *problems_find(const struct problems *list, const char *where)

@@ -17,6 +17,7 @@ struct problem {
     char *value; /* escaped and shortened; NULL: secret, absent or pointless */
     char *rule;
     char *example; /* NULL: none */
+    char *setting; /* that a warning is about; NULL: not said */
     bool warning;
 };
 
@@ -38,6 +39,11 @@ void problem_addf(struct problems *list, const char *where, const char *format, 
     __attribute__((format(printf, 3, 4)));
 void problem_warn(struct problems *list, const char *where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A warning about `setting`, and what to write instead. */
+void problem_advise(struct problems *list, const char *where, const char *setting,
+                    const char *example, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* The first kept problem about exactly `where`, or NULL. Valid until the next call on the list. */
 const struct problem *problems_find(const struct problems *list, const char *where);

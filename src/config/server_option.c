@@ -193,6 +193,14 @@ bool server_config_env(struct server_config *cfg, char *const *environ_list,
     return problems->errors == before;
 }
 
+/* A token that was meant and could not be read is said once. */
+static bool token_is_faulted(const struct problems *problems)
+{
+    return problems_find(problems, "--token-file") != NULL ||
+           problems_find(problems, "SECRET_FRP_TOKEN_FILE") != NULL ||
+           problems_find(problems, token_field.name) != NULL;
+}
+
 bool server_config_check(const struct server_config *cfg, bool token_optional,
                          struct problems *problems)
 {
@@ -201,12 +209,15 @@ bool server_config_check(const struct server_config *cfg, bool token_optional,
     if ((cfg->tls_cert_file == NULL) != (cfg->tls_key_file == NULL))
         problem_add(problems, cfg->tls_cert_file ? "--tls-key" : "--tls-cert", NULL,
                     "is missing: a certificate and its key go together", NULL);
-    if (cfg->token[0] == '\0' && !token_optional)
+    if (cfg->token[0] != '\0' || token_is_faulted(problems))
+        return problems->errors == before;
+    if (!token_optional)
         problem_add(problems, "SECRET_FRP_TOKEN", NULL,
                     "is required, or --token-file: without a token anyone may claim the ports",
                     "--token-file /run/secrets/frp_token");
-    else if (cfg->token[0] == '\0')
-        problem_warn(problems, "token", "is empty: anyone who reaches the server may claim ports");
+    else
+        problem_advise(problems, "token", "token", "--token-file /run/secrets/frp_token",
+                       "is empty: anyone who reaches the server may claim ports");
     return problems->errors == before;
 }
 

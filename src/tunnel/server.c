@@ -141,15 +141,31 @@ static bool listen_for_clients(struct server *s, char *error, size_t size)
     return s->listener != NULL;
 }
 
+/* What a file leaves out is said by its reader (config/frps.c). */
+static void warn_of_strangers(const struct server *s, const char *where)
+{
+    const struct sockaddr *at = (const struct sockaddr *)&s->proxy_bind;
+
+    if (s->cfg->proxy_bind != NULL && sockaddr_is_public(at))
+        log_warn(s->log,
+                 "the clients' ports are open on %s: whoever reaches them there uses the nodes' "
+                 "GPUs; --proxy-bind (proxy_bind_addr) with the network of the API node's "
+                 "container, or 127.0.0.1, keeps strangers out",
+                 where);
+}
+
 static void say_what_is_open(const struct server *s)
 {
     const struct server_config *cfg = s->cfg;
     char where[ADDR_TEXT];
 
     sockaddr_text((const struct sockaddr *)&s->proxy_bind, where);
-    log_info(s->log, "frp server listens on %s port %u%s; proxies listen on %s", cfg->bind_addr,
-             listener_port(s->listener), cfg->allow_plain ? ", TLS and plain" : ", TLS only",
-             where);
+    log_info(s->log, "frp server listens on %s port %u%s; proxies listen on %s%s", cfg->bind_addr,
+             listener_port(s->listener), cfg->allow_plain ? ", TLS and plain" : ", TLS only", where,
+             cfg->proxy_bind == NULL ? ", which is bind_addr (--bind), because no proxy_bind_addr "
+                                       "(--proxy-bind) is set"
+                                     : "");
+    warn_of_strangers(s, where);
     if (cfg->token[0] == '\0')
         log_warn(s->log, "the token is empty: anyone who reaches this port can register proxies");
     else

@@ -17,6 +17,7 @@ import pytest
 from containers import Container, in_namespaces, play_scene
 from dns import NameServer
 from gateways import Management
+from harness import eventually
 from lab import MLGATE, PASSED_ON, TOKEN, within
 from rawfrp import RawServer
 
@@ -135,6 +136,26 @@ def test_all_is_well(lab):
     assert all("held by mlgate" in f["found"] for f in report.of("gateway.listen"))
     assert report.result("gpu") == "skip"  # UBUNTU_TEST
     assert "INFERENCE" in report.the("mlnode.management")["found"]
+
+
+def test_client_alone(lab):
+    """`mlgate client` has no PID 1 that answers, and a status of its own."""
+    server = lab.flag_server()
+    c = Container(lab, server, API_NODE=f"127.0.0.1:{ApiNode(lab).port}").start("client")
+    eventually(lambda: c.process.count("start proxy success") == 2, within(20), "both ports")
+    instance = check(c.environment).the("instance")
+    assert instance["result"] == "ok" and "mlgate client" in instance["found"]
+
+
+def test_killed(lab):
+    """PID 1 was killed: what it left behind is no instance, and nothing to be silent about."""
+    c = Container(lab, lab.flag_server(), API_NODE=f"127.0.0.1:{ApiNode(lab).port}")
+    c.start("run").wait_ready()
+    c.process.kill()
+    report = check(c.environment)
+    gone = report.the("instance")
+    assert gone["result"] == "warn" and f"it left {c.directory}/mlgate.sock behind" in gone["found"]
+    assert "mlgate run" in gone["remedy"]
 
 
 def test_before_anything_runs(lab, server_kind):
@@ -737,6 +758,29 @@ def test_node_api(lab):
     assert report.result("exposed", "26657") == "ok"
     away = node(lab, "--api", "127.9.1.8")
     assert away.result("api.callback") == "warn" and "--api" in away.the("api.callback")["remedy"]
+
+
+def test_node_says_each_looseness_once(lab):
+    """A file of frps that leaves all open: one finding each, with what to write."""
+    file = lab.path("frps.ini")
+    file.write_text("[common]\ntoken = 3f9c1d2e8b7a60543f9c1d2e8b7a6054\n")
+    report = check({}, "--server", "-c", file, "--bind", f"127.0.0.1:{lab.ports.take()}")
+    loose = [f for f in report.of("config") if f["result"] != "ok"]
+    assert ["tls_only" in f["found"] for f in loose] == [True], loose
+    assert "write tls_only = true" in loose[0]["remedy"]
+    assert "allow_ports" in report.the("server.ports")["remedy"]
+    assert "follows bind_addr (--bind)" in report.the("server.proxy_bind")["found"]
+
+
+def test_node_token_of_root(lab):
+    """Asked by somebody else: the file cannot be read, which is all that is wrong with the token."""
+    token = lab.path("token")
+    token.write_text("3f9c1d2e8b7a60543f9c1d2e8b7a6054\n")
+    token.chmod(0o600)
+    report = check({}, "--server", "--token-file", token, user=NOBODY, group=NOBODY,
+                   extra_groups=[])  # fmt: skip
+    (only,) = report.of("config")
+    assert only["subject"] == "--token-file" and "ermission denied" in only["found"]
 
 
 def test_node_configuration(lab):

@@ -109,6 +109,25 @@ def test_proxy_bind(lab, place):
         socket.create_connection(("127.0.0.2", proxy.port), timeout=1)
 
 
+WIDE = r"\[W\].*the clients' ports are open on 0\.0\.0\.0"
+
+
+def test_proxy_bind_for_strangers(lab):
+    """Said once, in the server's log; a server whose ports are not open to them says nothing."""
+    wide = lab.flag_server("--proxy-bind", "0.0.0.0").process  # noqa: S104
+    wide.wait_line(WIDE, within(5))
+    assert wide.count(WIDE) == 1
+    inner = lab.flag_server("--proxy-bind", "127.0.0.1").process
+    assert inner.count("the clients' ports are open") == 0
+
+
+def test_proxy_bind_that_follows(lab):
+    """The look at frps's file on another port opens less than the file does, and says so."""
+    server = lab.server(proxy_bind_addr="")
+    server.process.wait_line("proxies listen on 127.0.0.1, which is bind_addr", within(5))
+    server.process.wait_line("proxy_bind_addr is not set: the clients' ports", within(5))
+
+
 def test_silence_on_encrypted_streams(lab, pair):
     """A direction that never carries a byte never sends its IV: an end is a clean end. The service
     speaks first, the user says nothing and finishes."""

@@ -233,6 +233,38 @@ static void test_instance(void **state)
     }
 }
 
+/* Nobody answers as `mlgate run` does. */
+static void test_no_run(void **state)
+{
+    static const struct {
+        struct instance_facts f;
+        enum verdict verdict;
+        const char *found;
+        const char *remedy;
+    } rows[] = {
+        {{.client = true, .registered = true}, VERDICT_OK, "`mlgate client` is here", NULL},
+        {{.client = true}, VERDICT_FAIL, "`mlgate client` is here and its tunnel", "FAIL below"},
+        {{.client = true, .refused = "port unavailable", .refused_port = 10042},
+         VERDICT_FAIL,
+         "refuses it port 10042",
+         "ss -ltnp"},
+        {{.left = "/etc/frp/mlgate.sock", .expected = true},
+         VERDICT_WARN,
+         "it left /etc/frp/mlgate.sock behind and is gone",
+         "dmesg"},
+        {{.expected = true}, VERDICT_WARN, "although PID 1 has its variables", "mlgate run"},
+    };
+
+    for (size_t i = 0; i < MANY(rows); i++) {
+        struct instance_facts f = rows[i].f;
+        struct findings list = {0};
+
+        instance_facts_set(&f, -ECONNREFUSED);
+        judge_instance(&list, &f);
+        expect_finding(&list, CHECK_INSTANCE, rows[i].verdict, rows[i].found, rows[i].remedy);
+    }
+}
+
 static void test_refused_ports(void **state)
 {
     static const struct {
@@ -263,9 +295,10 @@ static void test_refused_ports(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_api_is_away), cmocka_unit_test(test_api_says_nothing),
-        cmocka_unit_test(test_api_clock),   cmocka_unit_test(test_mlnode),
-        cmocka_unit_test(test_instance),    cmocka_unit_test(test_refused_ports),
+        cmocka_unit_test(test_api_is_away),   cmocka_unit_test(test_api_says_nothing),
+        cmocka_unit_test(test_api_clock),     cmocka_unit_test(test_mlnode),
+        cmocka_unit_test(test_instance),      cmocka_unit_test(test_no_run),
+        cmocka_unit_test(test_refused_ports),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
