@@ -40,6 +40,9 @@ static const char *api_remedy(enum reason why)
     if (why == REASON_CONNECT_REFUSED)
         return "nothing listens there: API_NODE is the API node's public address and port, as in "
                "its PUBLIC_URL";
+    if (why == REASON_CONNECT_FAILED)
+        return "that host is down, or its network does not answer; where nothing else can be "
+               "reached either, this container has no way out";
     return "a firewall drops it, or API_NODE is wrong: it is the API node's public address and "
            "port, as in its PUBLIC_URL";
 }

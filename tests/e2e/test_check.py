@@ -18,7 +18,7 @@ from containers import Container, in_namespaces, play_scene
 from dns import NameServer
 from gateways import Management
 from harness import eventually
-from lab import MLGATE, PASSED_ON, TOKEN, within
+from lab import MLGATE, PASSED_ON, TOKEN, is_mlgate, within
 from rawfrp import RawServer
 
 WORDS = {"ok", "warn", "fail", "skip"}
@@ -169,6 +169,7 @@ def test_before_anything_runs(lab, server_kind):
     assert report.the("login")["found"].startswith("the token is accepted by")
     assert re.search(r"\d+\.\d{3} ms", report.the("round_trip")["found"])
     pin = report.the("tls.pin")
+    assert ("tls_cert_file" in pin["remedy"]) != is_mlgate(server_kind)
     assert pin["result"] == "warn" and re.search(r"FRP_TLS_PIN=[\w+/]{43}=", pin["remedy"])
     assert [f["result"] for f in report.of("gateway.listen")] == ["ok", "ok"]
 
@@ -288,6 +289,16 @@ def test_pins(lab):
     assert server.process.count("client login") == 0  # whom we do not know gets no proof
     good = check(settings(lab, server, FRP_TLS_PIN=f"{OTHER_PIN},{real}"))
     assert good.result("tls.pin") == "ok" and good.result("login") == "ok"
+
+
+def test_one_server_twice(lab):
+    """Two entries of FRP_SERVER, one key; another server is another one."""
+    server, other = lab.flag_server(), lab.flag_server()
+    names = [f"127.0.0.1:{server.port}", f"127.0.0.1:{other.port}", f"localhost:{server.port}"]
+    report = check(settings(lab, FRP_SERVER=",".join(names)))
+    twice = [f for f in report.of("tls.pin") if "both are one server" in f["found"]]
+    assert [f["subject"] for f in twice] == [names[2]], twice
+    assert names[0] in twice[0]["found"] and "FRP_SERVER" in twice[0]["remedy"]
 
 
 def test_authorities(lab, certificates):

@@ -387,3 +387,16 @@ def test_the_files_it_names_are_there():
     for path in DEPLOY.rglob("*"):
         if path.is_file() and path.name != "README.md":
             assert f"`{path.relative_to(ROOT)}`" in text, path
+
+
+def test_the_check_that_it_names():
+    """It sees the certificate that the server keeps, else it would call it one of this start."""
+    text = (DEPLOY / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    calls = re.findall(r"^sudo mlgate check --server .*$", text, re.M)
+    assert len(calls) == 2  # noqa: PLR2004
+    for call in calls:
+        assert {"--token-file", "--state-dir", "--proxy-bind"} <= set(call.split()), call
+    project = compose("compose.yml")
+    (volume,) = project["volumes"]
+    assert f"docker volume inspect -f '{{{{.Mountpoint}}}}' {project['name']}_{volume})" in calls[1]
+    assert f"--proxy-bind {project['networks']['mlgate']['ipam']['config'][0]['subnet']}" in calls[1]

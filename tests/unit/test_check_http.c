@@ -55,7 +55,7 @@ static void test_api_is_away(void **state)
         {REASON_RESOLVE_FAILED, "DNS"},
         {REASON_CONNECT_REFUSED, "nothing listens"},
         {REASON_CONNECT_TIMEOUT, "firewall"},
-        {REASON_CONNECT_FAILED, "firewall"},
+        {REASON_CONNECT_FAILED, "is down"},
     };
 
     for (size_t i = 0; i < MANY(rows); i++) {
