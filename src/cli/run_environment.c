@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "config/env.h"
+#include "observe/door.h"
 
 static bool is_token(const char *name)
 {
@@ -146,9 +147,11 @@ static bool take(char out[PATH_MAX], const char *value)
     return true;
 }
 
-/* The kernel's list of sockets has the paths of those that listen. */
+/* The kernel's list of sockets has the paths of those that listen. Any user can have one there:
+ * what counts is who listens. */
 static bool take_from_sockets(char out[PATH_MAX], const char *path)
 {
+    static const char socket_name[] = "/mlgate.sock\n";
     FILE *list = fopen(path, "re");
     char line[PATH_MAX + 128];
     bool found = false;
@@ -157,9 +160,12 @@ static bool take_from_sockets(char out[PATH_MAX], const char *path)
         return false;
     while (!found && fgets(line, sizeof(line), list) != NULL) {
         char *folder = strchr(line, '/');
-        char *end = strstr(line, "/mlgate.sock\n");
+        char *end = strstr(line, socket_name);
 
         if (folder == NULL || end == NULL || end == folder)
+            continue;
+        end[strlen(socket_name) - 1] = '\0';
+        if (!door_is_ours(folder))
             continue;
         *end = '\0';
         found = take(out, folder);

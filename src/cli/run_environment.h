@@ -26,7 +26,8 @@ const char *run_environment_find(const char *path, const char *const *beginnings
 /* FRP_CONFIG_DIR as a running `mlgate run` has it, for the verbs that ask it from another session:
  * the variable of this process, else PID 1's, else the folder of the socket by which a container of
  * this network namespace answers `mlgate health` (a PID 1 that closed its memory shows its
- * environment to nobody in a container), else the default. Cut where it is longer than a path may
+ * environment to nobody in a container) and behind which root or this user listens, else the
+ * default. Cut where it is longer than a path may
  * be. Returns out. */
 char *run_environment_directory(char out[PATH_MAX]);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 enum { READ_STEP = 16384 };
 
-static ssize_t read_some(int fd, char *data, size_t len)
+static ssize_t read_once(int fd, char *data, size_t len)
 {
     ssize_t n;
 
@@ -23,15 +24,49 @@ static ssize_t read_some(int fd, char *data, size_t len)
     return n;
 }
 
+/* Whether there is something to read within `ms`, or an end; false with errno otherwise. */
+static bool wait_for_some(int fd, int ms)
+{
+    struct pollfd waited = {.fd = fd, .events = POLLIN};
+    int n;
+
+    do
+        n = poll(&waited, 1, ms);
+    while (n < 0 && errno == EINTR);
+    if (n == 0)
+        errno = ETIMEDOUT;
+    return n > 0;
+}
+
+static ssize_t read_some(int fd, char *data, size_t len)
+{
+    ssize_t n = read_once(fd, data, len);
+
+    while (n < 0 && errno == EAGAIN && wait_for_some(fd, FILE_SILENT_MS))
+        n = read_once(fd, data, len);
+    return n;
+}
+
+/* A pipe that nobody has opened for writing reads as if it were at its end. */
+static ssize_t read_first(int fd, char *data, size_t len)
+{
+    ssize_t n = read_some(fd, data, len);
+    struct stat st;
+
+    if (n != 0 || fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode))
+        return n;
+    return wait_for_some(fd, FILE_NO_WRITER_MS) ? read_some(fd, data, len) : -1;
+}
+
 /* Reads one byte more than `max` to tell a full file from one that is too long. */
 static int read_all(int fd, size_t max, char **data, size_t *len)
 {
     char *buffer = mem_alloc(READ_STEP + 1);
     size_t room = READ_STEP;
     size_t used = 0;
-    ssize_t n;
+    ssize_t n = read_first(fd, buffer, room);
 
-    while ((n = read_some(fd, buffer + used, room - used)) > 0) {
+    for (; n > 0; n = read_some(fd, buffer + used, room - used)) {
         used += (size_t)n;
         if (used > max)
             break;
@@ -57,7 +92,7 @@ static int read_all(int fd, size_t max, char **data, size_t *len)
 
 int file_read(const char *path, size_t max, char **data, size_t *len, char *why, size_t why_size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     int code;
 
     if (fd < 0) {
@@ -67,6 +102,8 @@ int file_read(const char *path, size_t max, char **data, size_t *len, char *why,
     code = read_all(fd, max, data, len);
     if (code == ERR_LIMIT)
         snprintf(why, why_size, "is longer than %zu bytes", max);
+    else if (code != 0 && errno == ETIMEDOUT)
+        snprintf(why, why_size, "is a pipe or a terminal into which nobody writes");
     else if (code != 0)
         snprintf(why, why_size, "cannot be read: %m");
     close(fd);

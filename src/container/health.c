@@ -36,15 +36,18 @@ void health_open(struct door *door, const char *directory, struct log *log)
         log_warn(log, "`mlgate health` will find nobody: %s", strerror(-rc));
 }
 
-void health_answer(const struct door *door, const struct health *now)
+bool health_answer(const struct door *door, const struct health *now)
 {
-    int fd;
+    for (int i = 0; i < ANSWERS_MAX; i++) {
+        int fd = door_accept(door->fd, door->owner);
 
-    for (int i = 0; i < ANSWERS_MAX && (fd = door_accept(door->fd, door->owner)) >= 0; i++) {
+        if (fd < 0)
+            return errno == EAGAIN;
         if (send(fd, now, sizeof(*now), MSG_NOSIGNAL) < 0)
             errno = 0; /* it left before its answer */
         close(fd);
     }
+    return true;
 }
 
 static int read_answer(int fd, struct health *out)

@@ -31,8 +31,9 @@ struct health {
 
 /* Says in the log what could not be done, and then there is no door. */
 void health_open(struct door *door, const char *directory, struct log *log);
-/* Answers all who wait. */
-void health_answer(const struct door *door, const struct health *now);
+/* Answers all who wait. false: one who waits cannot be taken in, because no descriptor is free; he
+ * stays at the door, and whoever polls it should rest. */
+bool health_answer(const struct door *door, const struct health *now);
 
 /* 0, or a negative errno: nobody there (ECONNREFUSED, ENOENT), not allowed, no answer in time. */
 int health_ask(const char *directory, struct health *out);

@@ -20,6 +20,8 @@
 enum {
     /* Often enough to know that we were not frozen (PLAN_FROZEN_US). */
     TURN_MS = 1000,
+    /* Until the door is tried again where no descriptor was free. */
+    DOOR_REST_MS = 250,
     RECORDS_A_TURN = 64,
 };
 
@@ -283,7 +285,9 @@ static int patience(const struct init *in)
     uint64_t now = init_now_us();
     uint64_t ms = due <= now ? 0 : (due - now) / 1000 + 1;
 
-    return ms < TURN_MS ? (int)ms : TURN_MS;
+    uint64_t most = in->door_rests ? DOOR_REST_MS : TURN_MS;
+
+    return (int)(ms < most ? ms : most);
 }
 
 static void turn(struct init *in)
@@ -291,7 +295,7 @@ static void turn(struct init *in)
     struct pollfd fds[] = {{.fd = in->signals, .events = POLLIN},
                            {.fd = in->link, .events = POLLIN},
                            {.fd = in->model.fd, .events = POLLIN},
-                           {.fd = in->door.fd, .events = POLLIN}};
+                           {.fd = in->door_rests ? -1 : in->door.fd, .events = POLLIN}};
 
     poll(fds, sizeof(fds) / sizeof(fds[0]), patience(in));
     read_signals(in);

@@ -16,6 +16,7 @@ struct init {
     const struct init_config *cfg;
     struct plan plan;
     struct door door;
+    bool door_rests;          /* somebody waits there who cannot be taken in now */
     pid_t pid[PLAN_CHILDREN]; /* 0: none */
     unsigned kills[PLAN_CHILDREN];
     int signals;          /* signalfd */

@@ -41,8 +41,7 @@ void init_answer_health(struct init *in)
         .beat_age_us = init_now_us() - p->beat_us,
     };
 
-    if (in->door.fd >= 0)
-        health_answer(&in->door, &now);
+    in->door_rests = in->door.fd >= 0 && !health_answer(&in->door, &now);
 }
 
 void init_tell_facts(struct init *in)

@@ -3,6 +3,7 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -54,9 +55,23 @@ void tls_context_free(struct tls_context *c)
     mem_free(c);
 }
 
+/* These files are read once for each server, and a pipe without a writer would keep us for ever. */
+static bool is_no_pipe(const char *what, const char *file, char *error, size_t size)
+{
+    struct stat st;
+
+    if (stat(file, &st) != 0 || !S_ISFIFO(st.st_mode))
+        return true;
+    snprintf(error, size, "%s %s: is a pipe, and must be a file", what, file);
+    return false;
+}
+
 static bool use_certificate(struct tls_context *c, const char *cert, const char *key, char *error,
                             size_t size)
 {
+    if (!is_no_pipe("certificate file", cert, error, size) ||
+        !is_no_pipe("private key file", key, error, size))
+        return false;
     if (SSL_CTX_use_certificate_chain_file(c->ctx, cert) != 1) {
         explain(error, size, "certificate file", cert);
         return false;
@@ -74,6 +89,8 @@ static bool use_certificate(struct tls_context *c, const char *cert, const char 
 
 static bool trust_file(struct tls_context *c, const char *file, char *error, size_t size)
 {
+    if (!is_no_pipe("CA file", file, error, size))
+        return false;
     if (SSL_CTX_load_verify_file(c->ctx, file) == 1)
         return true;
     explain(error, size, "CA file", file);

@@ -70,6 +70,23 @@ static bool somebody_lives(const struct sockaddr_un *at, socklen_t len)
     return lives;
 }
 
+bool door_is_ours(const char *path)
+{
+    struct sockaddr_un at;
+    socklen_t len;
+    bool ours;
+    int fd;
+
+    if (!name_file(&at, &len, path))
+        return false;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    ours =
+        fd >= 0 && connect(fd, (const struct sockaddr *)&at, len) == 0 && is_trusted(fd, geteuid());
+    if (fd >= 0)
+        close(fd);
+    return ours;
+}
+
 static bool try_listen(int fd, const struct sockaddr_un *at, socklen_t len)
 {
     return bind(fd, (const struct sockaddr *)at, len) == 0 && listen(fd, BACKLOG) == 0;

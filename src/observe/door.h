@@ -33,6 +33,9 @@ int door_accept(int fd, uid_t owner);
  * neither root, nor of our user, nor the only one who can put files where the door is; -ETIMEDOUT:
  * nobody took us in for `patience_ms`. */
 int door_knock(const char *path, int patience_ms);
+/* Whether root or this process's user listens on the file `path`. Waits for nobody: false also
+ * where nobody takes us in now. */
+bool door_is_ours(const char *path);
 /* All that is said until the end, terminated, at most `max` bytes; the caller frees it. Its length,
  * or a negative errno: -EACCES for silence, which is how a door refuses, -ETIMEDOUT, -EMSGSIZE. */
 ssize_t door_hear(int fd, size_t max, int patience_ms, char **out);

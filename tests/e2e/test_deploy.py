@@ -1,7 +1,9 @@
 """What stands in deploy/: every file parsed, every variable and flag known to the binary."""
 
 import json
+import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,6 +17,7 @@ yaml = pytest.importorskip("yaml", reason="skipped (no python3-yaml)")
 
 EXPOSURE_MAX = 20  # tenths; what systemd calls OK ends at 40
 HEALTH = ["/usr/local/bin/mlgate", "health", "--server", "127.0.0.1:9181"]
+LIVENESS = ["/usr/local/bin/mlgate", "status", "--server", "--state-dir", "/var/lib/mlgate"]
 # Words in capitals that belong to others, or to compose.yml alone.
 FOREIGN = {
     "CONTAINER_API_KEY",
@@ -128,6 +131,7 @@ def test_health_of_a_server(lab):
     """Of one that hangs the kernel still accepts connections; no question is a failed login."""
     port = str(lab.ports.take())
     server = lab.flag_server("--metrics", port)
+    server.process.wait_line("metrics on http")
     for words in ([port], [f"127.0.0.1:{port}"]):
         assert health(*words) == (0, "live\n")
     assert not server.process.find("login|refused|TLS failed")
@@ -143,6 +147,22 @@ def test_health_of_a_server(lab):
     assert status == 1 and "connect-refused" in said_
     for word in ("x", "off", "0", ""):
         assert health(word)[0] == 2
+
+
+def test_a_server_without_descriptors_lives(lab, tmp_path):
+    """A restart would cost every node its session, and change nothing about who holds them."""
+    metrics = str(lab.ports.take())
+    server = lab.flag_server("--metrics", metrics, "--state-dir", str(tmp_path))
+    live = [MLGATE, *LIVENESS[1:-1], str(tmp_path)]
+    server.process.wait_line("metrics on http")
+    eventually((tmp_path / "status.sock").exists, within(10), "its door")
+    assert subprocess.run(live, capture_output=True, timeout=within(20), check=False).returncode == 0
+    taken = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (taken, taken))
+    for _ in range(3):
+        done = subprocess.run(live, capture_output=True, timeout=within(20), check=False)
+        assert done.returncode == 0
+    assert health(metrics)[0] == 1
 
 
 # ---- systemd -------------------------------------------------------------------------------------
@@ -291,8 +311,9 @@ def test_kubernetes_server():
     assert "--proxy-bind=$(POD_IP)" in container["args"]
     assert [entry["name"] for entry in container["env"]] == ["POD_IP"]
     assert f"--metrics={HEALTH[-1]}" in container["args"]
-    for probe in ("readinessProbe", "livenessProbe"):
-        assert container[probe]["exec"]["command"] == HEALTH
+    assert container["readinessProbe"]["exec"]["command"] == HEALTH
+    assert container["livenessProbe"]["exec"]["command"] == LIVENESS
+    assert f"--state-dir={LIVENESS[-1]}" in container["args"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert container["securityContext"]["readOnlyRootFilesystem"]
     (policy,) = (i["spec"] for i in documents("server.yaml") if i["kind"] == "NetworkPolicy")

@@ -1,5 +1,6 @@
 """`mlgate status`: what an operator sees of a container through a day, and of what is not there."""
 
+import contextlib
 import json
 import os
 import pty
@@ -8,7 +9,10 @@ import select
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from containers import Container, namespaces_work
@@ -16,6 +20,7 @@ from harness import Failure, eventually
 from lab import MLGATE, TOKEN, Proxy, within
 from test_environment import Node
 
+NOBODY = 65534
 UNKNOWN_PATH = "/v1/load_lora_adapter?secret=in-the-query"
 
 
@@ -578,3 +583,48 @@ def test_a_wrong_port(lab):
 def test_usage(words):
     status, out, err = run_status("/nowhere", *words)
     assert (status, out) == (2, "") and "usage: mlgate status" in err
+
+
+DOORS = """
+import os, signal, socket, subprocess, sys
+def door(directory, user):
+    here, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setuid(user)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(directory + "/mlgate.sock")
+            s.listen()
+            os.write(told, b"x")
+            signal.pause()
+    os.read(here, 1)
+    return pid
+mlgate, *doors = sys.argv[1:]
+pids = [door(which.split("=")[0], int(which.split("=")[1])) for which in doors]
+done = subprocess.run([mlgate, "status"], stdin=subprocess.DEVNULL)
+for pid in pids:
+    os.kill(pid, signal.SIGKILL)
+sys.exit(done.returncode)
+"""
+
+
+@pytest.mark.skipif(not namespaces_work(), reason="skipped (no namespaces here)")
+def test_a_door_of_a_stranger_is_not_found():
+    """Where FRP_CONFIG_DIR is nowhere, the kernel's list of sockets tells; any user can be in it."""
+    with contextlib.suppress(OSError):  # PID 1 may be a stranger too
+        if b"FRP_CONFIG_DIR=" in Path("/proc/1/environ").read_bytes():
+            pytest.skip("skipped (PID 1 has an FRP_CONFIG_DIR)")
+    for owners in ([NOBODY], [NOBODY, 0]):
+        with tempfile.TemporaryDirectory() as top:
+            Path(top).chmod(0o755)
+            for owner in owners:
+                (Path(top) / str(owner)).mkdir()
+                os.chown(Path(top) / str(owner), owner, owner)
+            doors = [f"{top}/{owner}={owner}" for owner in owners]
+            argv = ["unshare", "--net", sys.executable, "-c", DOORS, MLGATE, *doors]
+            done = subprocess.run(
+                argv, env={"LC_ALL": "C"}, capture_output=True, text=True, timeout=30, check=False
+            )
+            assert done.returncode == 1, done.stderr
+            ours = f"{top}/0" if 0 in owners else "/etc/frp"
+            assert f"nobody listens on {ours}/status.sock" in done.stderr

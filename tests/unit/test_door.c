@@ -191,7 +191,9 @@ static void others_cannot_even_knock(void **state)
     assert_int_equal(door_open(&door, place->path), 0);
     assert_int_equal(stat(place->path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
+    assert_true(door_is_ours(place->path));
     door_close(&door);
+    assert_false(door_is_ours(place->path));
     assert_int_equal(stat(place->path, &st), -1);
     assert_int_equal(door_knock(place->path, PATIENCE_MS), -ENOENT);
 }

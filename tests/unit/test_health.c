@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -62,6 +63,32 @@ static int answered(const struct door *door, const char *directory)
         usleep(1000);
     }
     return -WEXITSTATUS(status);
+}
+
+/* An asker whom no descriptor is free for stays at the door, and whoever polls it must know. */
+static void without_a_descriptor(void **state)
+{
+    const struct place *place = *state;
+    const struct health now = {.magic = HEALTH_MAGIC};
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int asker = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct rlimit before, none;
+    struct health heard;
+    struct door door;
+
+    health_open(&door, place->directory, NULL);
+    assert_true(health_answer(&door, &now)); /* nobody waits */
+    snprintf(at.sun_path, sizeof(at.sun_path), "%s", place->name);
+    assert_int_equal(connect(asker, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_false(health_answer(&door, &now));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(health_answer(&door, &now));
+    assert_int_equal(recv(asker, &heard, sizeof(heard), 0), (int)sizeof(heard));
+    close(asker);
+    door_close(&door);
 }
 
 static void what_a_former_life_left_is_replaced(void **state)
@@ -153,6 +180,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_former_life_left_is_replaced, make, clear),
         cmocka_unit_test_setup_teardown(what_cannot_be_removed_is_gone_around, make, clear),
         cmocka_unit_test_setup_teardown(of_two_the_first_one_is_asked, make, clear),
+        cmocka_unit_test_setup_teardown(without_a_descriptor, make, clear),
         cmocka_unit_test_setup_teardown(who_hangs_is_not_waited_for, make, clear),
         cmocka_unit_test(whoever_answers_for_a_dead_mlnode_is_not_mlnode),
     };
