@@ -69,7 +69,7 @@ def test_every_problem_at_once(lab):
     c.start("run")
     assert c.process.wait_end(within(5)) == 2
     for name in ("API_NODE", "CLIENT_ID", "STOP_GRACE", "MLNODE_COMMAND"):
-        assert sum(name in line for line in c.process.err) == 1
+        assert sum(line.startswith(f"{name}: ") for line in c.process.err) == 1
     assert c.process.out == [] and not c.directory.exists()
 
 

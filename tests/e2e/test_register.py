@@ -270,7 +270,7 @@ def test_not_from_below_a_rented_pid_1():
     if not namespaces_work():
         pytest.skip("skipped (no pid namespace here)")
     environment = {"RUNPOD_POD_ID": "x", "PATH": os.environ["PATH"], **ENVIRONMENT}
-    inner = f"env -i CLIENT_ID=0042 {MLGATE} register --send $0; exit $?"
+    inner = f"env -i CLIENT_ID=0042 {MLGATE} register --model m --send $0; exit $?"
     with admin_api() as api:
         done = subprocess.run(
             [*NAMESPACE, "sh", "-c", inner, api.url],
