@@ -1,15 +1,19 @@
 """End-to-end tests of the mlgate binary: against itself and against the real frps and frpc.
 
-    /usr/bin/python3 -m pytest tests/e2e [--full] [--frp] [--shard I/N] [--interop-table FILE]
+    /usr/bin/python3 -m pytest tests/e2e [--full] [--frp] [--interop-table FILE]
+                                         [--shard I/N --claims FOLDER]
 
-Most of their time is waiting, so shards at once take a part of it; N divides a hundred.
+Most of their time is waiting, so N shards run beside each other, each with ports of its own. Which
+one takes a test is not settled before: whoever is free claims the next one in a folder of all.
 
 MLGATE      the binary (default build/mlgate)
 PEERS_DIR   a folder with frps and frpc, or with one folder per version; else they are looked for
             on PATH. Without them the interop tests are skipped, and that is said.
 """
 
+import hashlib
 import itertools
+from pathlib import Path
 
 import lab as lab_module
 import pytest
@@ -22,7 +26,8 @@ from lab import FRPC, FRPS, MLGATE, Lab, Pair, version_number
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="also the long tests")
     parser.addoption("--frp", action="store_true", help="also frps with frpc, to learn from them")
-    parser.addoption("--shard", metavar="I/N", help="only every Nth unit of tests, from the Ith")
+    parser.addoption("--shard", metavar="I/N", help="the Ith of N runs beside each other")
+    parser.addoption("--claims", metavar="FOLDER", help="only what no other run claimed there")
     parser.addoption("--interop-table", metavar="FILE", help="write the results as a table")
 
 
@@ -32,11 +37,12 @@ def pytest_configure(config):
         "older: with a real peer that is not the newest one found; without --full only where ...",
         "every_version: ... a module asks for all of them",
         "ours_is_enough: with real peers only in --full",
+        "slow_once: waits for a deadline; without --full only against the instrumented binary",
     ):
         config.addinivalue_line("markers", marker)
     config.results = {}
-    config.shard = tuple(map(int, (config.getoption("--shard") or "1/1").split("/")))
-    lab_module.PORTS.share = config.shard
+    shard, shards = map(int, (config.getoption("--shard") or "1/1").split("/"))
+    lab_module.PORTS.share = (shard, shards)
     if not MLGATE.exists():
         raise pytest.UsageError(f"{MLGATE} does not exist: build it, or set MLGATE")
 
@@ -51,28 +57,69 @@ def left_out(item):
         return "an older version"
     if item.get_closest_marker("ours_is_enough") and kinds & {*FRPS, *FRPC}:
         return "with real peers"
+    if item.get_closest_marker("slow_once") and lab_module.SLOW == 1:
+        return "waits, and runs against the instrumented binary"
     return None
 
 
-def unit_of(item):
-    """What a shard takes as a whole: a test, or all tests of a module that share something of it."""
-    fixtures = itertools.chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
-    shared = any(fixture.scope == "module" for fixture in fixtures)
-    return item.path if shared else item.nodeid
-
-
 def pytest_collection_modifyitems(config, items):
-    first, of = config.shard
-    units = {}
-    items[:] = [
-        item for item in items if units.setdefault(unit_of(item), len(units)) % of == first - 1
-    ]
     if config.getoption("--full"):
         return
     for item in items:
         reason = left_out(item)
         if reason:
             item.add_marker(pytest.mark.skip(reason=f"skipped ({reason}; runs with --full)"))
+
+
+# ---- shards --------------------------------------------------------------------------------------
+
+
+def shares_something(item):
+    fixtures = itertools.chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
+    return any(fixture.scope == "module" for fixture in fixtures)
+
+
+def units_of(items):
+    """What is claimed as a whole: a test, or all tests of a module that share something of it.
+    Modules and what waits longest come first, so that all shards end at about the same time."""
+    units = {}
+    for item in items:
+        name = str(item.path) if shares_something(item) else item.nodeid
+        units.setdefault(name, []).append(item)
+
+    def late(name):
+        first = units[name][0]
+        return not (shares_something(first) or first.get_closest_marker("slow_once"))
+
+    return [(name, units[name]) for name in sorted(units, key=late)]
+
+
+def claimed(items, folder):
+    """The items that are this run's: of each unit, whoever makes its folder first."""
+    for name, unit in units_of(items):
+        try:
+            (folder / hashlib.sha256(name.encode()).hexdigest()).mkdir()
+        except FileExistsError:
+            continue
+        yield from unit
+
+
+def pytest_runtestloop(session):
+    """pytest's own loop, over a list that the other shards shorten."""
+    folder = session.config.getoption("--claims")
+    if not folder or session.testsfailed or session.config.option.collectonly:
+        return None
+    mine = claimed(session.items, Path(folder))
+    item = next(mine, None)
+    while item:
+        following = next(mine, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        item = following
+    return True
 
 
 # ---- which program plays which end ---------------------------------------------------------------

@@ -14,8 +14,9 @@ import time
 
 # What goes wrong inside a process built with sanitizers ends up as one of these.
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehavior|runtime error: ")
-# Below the kernel's ephemeral ports, so that no outgoing connection takes one in between.
-PORT_RANGE = (10001, 29999)
+# Ports 1{NUMBER} and 2{NUMBER}, from 0001: below the kernel's ephemeral ports, so that no outgoing
+# connection takes one in between.
+NUMBERS = 9999
 
 
 class Failure(AssertionError):
@@ -56,9 +57,8 @@ def eventually(attempt, seconds, what, pause=0.02):
 class Ports:
     """Loopback ports that nobody listens on, each handed out once.
 
-    `share` (I, N): only every Nth hundred, beginning with the Ith, so that N of these, each in a
-    process of its own, never hand out the same port. N divides a hundred, which puts 1{ID} and
-    2{ID} into the same share."""
+    `share` (I, N): only the Ith of N parts of the numbers 0001 to 9999, as ports 1{NUMBER} and
+    2{NUMBER}, so that N of these, each in a process of its own, never hand out the same port."""
 
     def __init__(self):
         self.used = set()
@@ -76,40 +76,38 @@ class Ports:
                     return False
         return True
 
+    def _number(self, count):
+        """The first of so many numbers in a row, all in this share."""
+        which, of = self.share
+        first, end = ((NUMBERS * part // of) + 1 for part in (which - 1, which))
+        return self.random.randint(first, end - count)
+
     def _takes(self, ports):
         """True, and they are taken, when all of them can be."""
-        which, of = self.share
-        if any(port // 100 % of != which - 1 or port in self.used for port in ports):
-            return False
-        if not all(map(self.is_free, ports)):
+        if any(port in self.used for port in ports) or not all(map(self.is_free, ports)):
             return False
         self.used.update(ports)
         return True
 
     def take(self):
-        return self.take_neighbours(1)[0]
+        return self.take_row(1)
 
     def take_neighbours(self, count):
         """`count` ports in a row."""
-        while True:
-            first = self.random.randint(PORT_RANGE[0], PORT_RANGE[1] - count + 1)
-            ports = range(first, first + count)
-            if self._takes(ports):
-                return list(ports)
+        first = self.take_row(count)
+        return list(range(first, first + count))
 
     def take_row(self, count):
         """The first of so many ports in a row."""
         while True:
-            first = self.random.randint(PORT_RANGE[0], PORT_RANGE[1] - count)
-            row = set(range(first, first + count))
-            if not row & self.used and all(self.is_free(port) for port in row):
-                self.used |= row
+            first = self.random.choice((10000, 20000)) + self._number(count)
+            if self._takes(range(first, first + count)):
                 return first
 
     def take_client_id(self):
         """Four digits whose ports 1{ID} and 2{ID} are both free."""
         while True:
-            number = self.random.randint(1, 9999)
+            number = self._number(1)
             if self._takes((10000 + number, 20000 + number)):
                 return f"{number:04d}"
 
