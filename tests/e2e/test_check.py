@@ -560,6 +560,7 @@ def silent_names(lab):
     assert report.status == 1
 
 
+@pytest.mark.slow_once
 def test_names_that_hang(tmp_path):
     in_namespaces(__file__, "silent_names", tmp_path)
 
@@ -575,6 +576,7 @@ def dropped_packets(lab):
     assert report.result("tcp") == "fail" and "firewall" in report.the("tcp")["remedy"]
 
 
+@pytest.mark.slow_once
 def test_dropped_packets(tmp_path):
     if subprocess.run(["which", "nft"], capture_output=True).returncode != 0:
         pytest.skip("skipped (no nft)")
@@ -635,6 +637,7 @@ def on_terminal(env, **more):
     return said.decode(), process.wait(60)
 
 
+@pytest.mark.slow_once
 def test_terminal(lab):
     """Ticks and colours, and a line while answers are waited for, which is gone at the end."""
     mute = socket.create_server(("127.0.0.1", lab.ports.take()))

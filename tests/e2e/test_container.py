@@ -115,6 +115,7 @@ def test_a_killed_worker_is_back_at_once(lab, server, place):
     assert c.process.count(r"MLNode started") == 1  # what is loaded stays
 
 
+@pytest.mark.slow_once
 def test_a_worker_without_heartbeat(lab, server):
     c = Container(lab, server).start("run").wait_ready()
     before = c.kill("mlgate-worker", signal.SIGSTOP)
@@ -241,6 +242,7 @@ def silent_node(lab, server):
     return c
 
 
+@pytest.mark.slow_once
 def test_accepts_and_never_answers(lab, server):
     """Shown, and left alone."""
     c = silent_node(lab, server)
@@ -345,6 +347,7 @@ def test_zombies_of_the_node(lab, place):
     eventually(lambda: not zombies_below(shim), within(10), "all reaped")
 
 
+@pytest.mark.slow_once
 def test_a_stranger_on_the_gateways_port(lab, server):
     """As the original image's nginx, on every address: the gateway's own port is no excuse."""
     c = Container(lab, server)

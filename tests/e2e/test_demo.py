@@ -287,6 +287,7 @@ def test_a_child_that_dies_is_named(demo, name, kept):
     shown.assert_nothing_left(family)
 
 
+@pytest.mark.slow_once
 def test_a_child_that_hangs_is_killed_in_the_end(demo):
     shown = demo()
     shown.wait_line("streamed through the tunnel", LIMIT)

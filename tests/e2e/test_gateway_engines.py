@@ -283,6 +283,7 @@ def test_stop_and_up_through_the_gateway(fleet):
     fleet.wait_found(fleet.ports)
 
 
+@pytest.mark.slow_once
 def test_a_sick_engine_keeps_its_streams(auto):
     """It gets no new ones once two questions about its health have failed."""
     users = open_streams(auto, 4)
@@ -296,6 +297,7 @@ def test_a_sick_engine_keeps_its_streams(auto):
     auto.wait_found(auto.ports)
 
 
+@pytest.mark.slow_once
 def test_an_engine_freezes_and_thaws(auto):
     """It accepts, and says nothing: /health asks the other one, and what waits is not lost."""
     users = open_streams(auto, 2)

@@ -263,6 +263,7 @@ def slow_openings(port):
     return socks
 
 
+@pytest.mark.slow_once
 def test_slow_and_half_open(lab):
     """Two thousand silent connections: a good client logs in at once among them, the users of the
     other are served, and after ten seconds the silent ones are gone."""

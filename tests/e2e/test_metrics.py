@@ -4,6 +4,7 @@ their format stands whatever peers call themselves."""
 import re
 import threading
 
+import pytest
 from containers import Container
 from gateways import Management, Stub, Wire, ask_once, get, open_gateway, open_tunnel, post
 from harness import eventually
@@ -384,6 +385,7 @@ def test_two_hundred_at_once(lab):
         user.close()
 
 
+@pytest.mark.slow_once
 def test_slow_heads_make_room(lab):
     """All places are taken by heads that never end; the gateway is served as ever, and so is a scrape
     when they have been given up."""

@@ -163,6 +163,7 @@ def test_a_script_that_fails_is_not_used(lab):
     assert c.process.find(r"starting MLNode by .*entrypoint.sh fails \(useradd: UID 0 is not unique")
 
 
+@pytest.mark.slow_once
 def test_a_script_that_hangs_is_not_used(lab):
     hangs = "#!/bin/sh\ntrap '' TERM\necho waiting for a disk\nsleep 1000 &\nwait\n"
     c = Image(lab, steps=VENV_STEP + script_step(hangs)).start("run")
@@ -184,6 +185,7 @@ def test_without_the_script(lab):
     assert os.readlink(f"{root}/opt/driver/libcuda.so") == "/opt/driver/libcuda.so.1"
 
 
+@pytest.mark.slow_once
 def test_the_guard_is_why_it_is_on_loopback(lab):
     """The same with a port that the guard is not told about: there it listens on every address."""
     c = Image(lab, steps=VENV_STEP, BIND_GUARD_PORTS="8080").start("run")

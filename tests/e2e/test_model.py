@@ -27,6 +27,11 @@ WAYS = {"mlnode": "MLNode's own endpoint", "hf": "hf", "huggingface-cli": "huggi
 MIB = 1 << 20
 
 
+def first_ways(*names, of=WAYS):
+    """As parameters: these always, the others of them with --full."""
+    return [pytest.param(way, marks=[pytest.mark.full] * (way not in names)) for way in of]
+
+
 def children_named(pid, word):
     """Processes below `pid` whose command line has the word."""
     found = []
@@ -196,6 +201,7 @@ def test_a_download_of_others_is_watched(lab, server, hub):
         assert len(hub.asked("GET", name)) == 1
 
 
+@pytest.mark.slow_once
 def test_mlnode_is_busy_with_others(lab, server, hub):
     """It is asked again; nothing is given up and nothing fetched beside it."""
     c = Node(lab, server, hub, "mlnode", node=["--busy"]).start("run")
@@ -276,7 +282,10 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize("status, code, why, state", REFUSALS)
+@pytest.mark.parametrize(
+    "status, code, why, state",
+    [pytest.param(*one, marks=[pytest.mark.full] * (one[0] in (401, 500))) for one in REFUSALS],
+)
 def test_a_hub_that_refuses(lab, server, hub, status, code, why, state):
     """Named, tried again or given up, and no concern of the node's."""
     hub.fail(status, code)
@@ -304,6 +313,7 @@ def test_nobody_is_there(lab, server, hub):
     c.wait_status(state="retrying")
 
 
+@pytest.mark.slow_once
 def test_retry_after(lab, server, hub):
     """The hub says when; the same process waits for that, and goes on."""
     hub.fail(429, None, Retry_After="2")
@@ -339,6 +349,7 @@ def test_a_tool_that_lies(lab, server, hub):
     c.wait_status(state="retrying")
 
 
+@pytest.mark.slow_once
 def test_a_download_that_stands_still(lab, server, hub):
     hub.hold = "a.safetensors"
     c = Node(lab, server, hub, MODEL_DOWNLOAD_STALL_TIMEOUT="3").start("run")
@@ -361,12 +372,13 @@ def test_no_tool(lab, server, hub):
 # ---- ends in the middle --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", first_ways("mlnode", "hf"))
+@pytest.mark.slow_once
 def test_resumes_after_a_kill(lab, server, hub, way):
     """kill -9 for the whole container; the next one fetches what is missing."""
     hub.rate = 500_000
     c = Node(lab, server, hub, way).start("run")
-    c.wait_bytes(2 * MIB, 40)
+    c.wait_bytes(MIB, 40)
     below = c.fetchers()
     assert below
     c.process.kill()
@@ -414,7 +426,7 @@ def test_the_preparer_is_killed(lab, server, hub):
     c.wait_ready().check_serves()
 
 
-@pytest.mark.parametrize("way", ["hf", "mlnode"])
+@pytest.mark.parametrize("way", first_ways("hf", of=["hf", "mlnode"]))
 def test_a_stop_does_not_wait_for_it(lab, server, hub, way, place):
     hub.rate = 200_000
     c = Node(lab, server, hub, way, place=place).start("run").wait_ready(30)
@@ -428,6 +440,7 @@ def test_a_stop_does_not_wait_for_it(lab, server, hub, way, place):
 
 
 @pytest.mark.parametrize("way", ["hf", "mlnode"])
+@pytest.mark.slow_once
 def test_another_model_is_asked_for(lab, server, hub, way):
     hub.rate = 200_000
     c = Node(lab, server, hub, way).start("run").wait_ready(30)
@@ -459,7 +472,7 @@ def test_a_model_was_asked_for_before(lab, server, hub):
 # ---- the disk ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["hf", "mlnode"])
+@pytest.mark.parametrize("way", first_ways("hf", of=["hf", "mlnode"]))
 def test_what_does_not_fit_is_not_begun(lab, server, disk, way):
     hub = Hub(lab, {"config.json": 300, "a.safetensors": 13 * MIB})  # of 16, of which 3.2 stay
     c = Node(lab, server, hub, way, home=disk / "hf").start("run")
@@ -476,6 +489,7 @@ def test_what_just_fits_is_fetched(lab, server, disk):
 
 
 @pytest.mark.parametrize("way", ["hf", "mlnode"])
+@pytest.mark.slow_once
 def test_others_fill_the_disk(lab, server, disk, way):
     """A fifth of it stays free while we fetch."""
     hub = Hub(lab, {"config.json": 300, "a.safetensors": 8 * MIB})
@@ -489,6 +503,7 @@ def test_others_fill_the_disk(lab, server, disk, way):
     c.check_serves()
 
 
+@pytest.mark.slow_once
 def test_the_disk_is_full(lab, server, disk):
     """The tool's own end and ours come within a second of each other; either is named."""
     hub = Hub(lab, {"config.json": 300, "a.safetensors": 8 * MIB})

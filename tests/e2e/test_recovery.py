@@ -149,6 +149,7 @@ FULL = pytest.mark.full
 @pytest.mark.parametrize(
     "load", ["idle", pytest.param("download", marks=FULL), pytest.param("upload", marks=FULL)]
 )
+@pytest.mark.slow_once
 def test_silent_cut(lab, server_kind, load):
     """The line swallows everything, new connections work: the client logs in on a new one."""
     if not gives_way(server_kind):
@@ -195,6 +196,7 @@ def test_silent_cut_with_stock_frps(lab, server_kind):
 
 
 @pytest.mark.ours_is_enough
+@pytest.mark.slow_once
 def test_silent_cut_and_no_new_connection(lab, server_kind):
     """Nothing works: the old connection is kept until FRP_DEAD_AFTER, then dialled anew until the
     network is back."""
@@ -249,6 +251,7 @@ class Streams:
 
 
 @pytest.mark.parametrize("new", ["stall", pytest.param("refuse", marks=FULL)])
+@pytest.mark.slow_once
 def test_frozen_network(lab, new):
     """Ten seconds without a byte in either direction, then everything arrives: no stream is lost.
     `refuse`: new connections fail at once, as behind a router that lost its uplink."""
@@ -266,6 +269,7 @@ def test_frozen_network(lab, new):
 
 
 @pytest.mark.parametrize("end", [pytest.param("server", marks=FULL), "client"])
+@pytest.mark.slow_once
 def test_frozen_process(lab, end):
     """An end that gets no processor for five seconds (a suspended container) loses nothing."""
     _, ports, server, client, _ = start(lab, OURS)

@@ -393,6 +393,7 @@ def test_a_port_of_another_program(lab):
     assert "!" not in Call(s, ["status"]).text
 
 
+@pytest.mark.slow_once
 def test_a_server_that_falls_silent(lab):
     """Seen while the session still counts as one, and gone when the network thaws."""
     s = Stage(lab, None)
@@ -467,6 +468,7 @@ def test_ten_are_listed():
 
 
 @pytest.mark.parametrize("title", BREAKERS)
+@pytest.mark.slow_once
 def test_found_in_one_call(lab, title, request):
     stage = Stage(lab, ENTRIES[title])
     more = [request.getfixturevalue("certificates")] if title == "A clock that is wrong" else []

@@ -143,7 +143,10 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize(
+    "trouble",
+    [pytest.param(name, marks=[pytest.mark.slow_once] * (name == "deaf")) for name in TROUBLES],
+)
 def test_one_with_troubles(lab, trouble, first):
     """It says so with its number; the other serves meanwhile, and the end comes as fast as ever."""
     make, line = TROUBLES[trouble]
@@ -220,6 +223,7 @@ def silent_names(lab):
     assert c.process.wait_end(within(5)) == 0
 
 
+@pytest.mark.slow_once
 def test_names_that_hang(tmp_path):
     in_namespaces(__file__, "silent_names", tmp_path)
 
@@ -288,6 +292,7 @@ def holder(c, after=0):
     return found, 3 - found
 
 
+@pytest.mark.slow_once
 def test_two_names_of_one_server(lab, server_kind):
     """The first to ask has the ports and keeps them; the other one says what it is, more and more
     rarely, and would take over. A restart of the server settles the same way."""

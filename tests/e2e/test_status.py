@@ -151,6 +151,7 @@ def test_a_day_of_trouble(lab, server):
     assert re.search(r"^restarts  \d+ s ago: mlnode was killed by signal 9", report(c.directory), re.M)
 
 
+@pytest.mark.slow_once
 def test_a_listener_that_strangers_reach(lab, server):
     with socket.socket() as stranger:
         stranger.bind(("0.0.0.0", lab.ports.take()))
@@ -181,6 +182,7 @@ def test_who_comes_between_two_workers_waits(lab, server):
         c.wait_ready()
 
 
+@pytest.mark.slow_once
 def test_a_worker_that_hangs(lab, server, place):
     """What PID 1 knows is printed, and said to be all."""
     c = Container(lab, server, place).start("run").wait_ready()
@@ -196,6 +198,7 @@ def test_a_worker_that_hangs(lab, server, place):
     assert "worker gave no sign of life and was killed" in report(c.directory)
 
 
+@pytest.mark.slow_once
 def test_a_hanging_worker_as_json(lab, server):
     c = Container(lab, server).start("run").wait_ready()
     c.kill("mlgate-worker", signal.SIGSTOP)
@@ -376,8 +379,11 @@ class Screen:
         return os.waitpid(self.pid, os.WNOHANG)[0] == 0
 
     def end(self):
+        """The exit status, once everything that it draws is read."""
+        deadline = time.monotonic() + within(10)
         while self._read(within(5)):
-            pass
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
         status = os.waitpid(self.pid, 0)[1]
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
