@@ -356,6 +356,8 @@ class Screen:
         self.text = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)  # a shell's background job ignores some
             environment = {"FRP_CONFIG_DIR": str(directory), "LC_ALL": "C", "TERM": "xterm"}
             os.execve(MLGATE, ["mlgate", "status", "--watch"], environment)
 
