@@ -220,8 +220,12 @@ def test_the_public_page_keeps_addresses_and_paths_in(lab, server):
     c.stream(tokens=3, rate=1000, port=c.port_1).rest()
     c.ask("POST", UNKNOWN_PATH, c.port_1)
     server.process.kill()
+    # not the end of the session itself, which the next try is about to replace
     found = wait_document(
-        c.directory, lambda d: "last_end" in server_of(d) and d.get("container"), "an end"
+        c.directory,
+        lambda d: "refused" in str(server_of(d).get("last_end")) and d.get("container"),
+        "an end that stays the last one's",
+        seconds=30,
     )
     page = c.ask("GET", "/mlgate/status", c.listen_poc)[2].decode()
     public = json.loads(page)
