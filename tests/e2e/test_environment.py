@@ -145,9 +145,14 @@ def test_the_gateway_is_no_engine(lab, server):
     )
     node.start().wait_ready()
     engine.wait_requests("/health", 2, within(20))  # so the first round of questions is over
+    # whoever answers in that round is asked more before requests go to it
+    eventually(
+        lambda: fetch(node.port_1, "/tokenize") == b"engine /tokenize",
+        within(10),
+        "an answer of the engine",
+    )
     status = json.loads(fetch(node.port_2, "/mlgate/status"))
     assert [known["port"] for known in status["mlnode"]["engines"]] == [engine.port]
-    assert fetch(node.port_1, "/tokenize") == b"engine /tokenize"
 
 
 def test_listeners_that_are_taken(lab, server):
