@@ -134,6 +134,7 @@ def test_the_gateway_is_no_engine(lab, server):
     first = lab.ports.take_row(3)
     among, last = first + 1, first + 2
     engine = lab.web_service("engine", among)
+    engine.unknown.add("/api/v1/state")
     node = Node(
         lab,
         server,

@@ -21,10 +21,12 @@ class Request(NamedTuple):
 
 
 class WebService(Service):
-    """Answers GET PATH with its name and PATH, GET /bytes/N with a pattern of N bytes."""
+    """Answers GET PATH with its name and PATH, GET /bytes/N with a pattern of N bytes. `unknown`:
+    paths that are 404 here, as management's are with an engine."""
 
     def __init__(self, port, name):
         self.name = name
+        self.unknown = set()
         self.requests = []
         super().__init__(port)
 
@@ -46,7 +48,8 @@ class WebService(Service):
             self.requests.append(request)
             self.condition.notify_all()
         length, chunks = self._body(request.path)
-        link.send(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode())
+        status = "404 Not Found" if request.path in self.unknown else "200 OK"
+        link.send(f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n".encode())
         link.send_all(chunks)
 
     def _body(self, path):
