@@ -155,7 +155,9 @@ static void no_certificate(struct findings *list, const struct server_tls_facts 
     }
     finding_add(list, CHECK_SERVER_TLS, NULL, VERDICT_WARN,
                 "the server makes a new certificate at each start, which nobody can pin");
-    finding_remedy(list, "--state-dir DIRECTORY keeps it, or --tls-cert and --tls-key");
+    finding_remedy(list,
+                   "--state-dir DIRECTORY keeps it, or --tls-cert and --tls-key; a server that "
+                   "has them already: give this check its flags");
 }
 
 void judge_server_tls(struct findings *list, const struct server_tls_facts *f)

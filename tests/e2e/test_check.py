@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from containers import Container, in_namespaces, play_scene
+from containers import NAMESPACE, Container, in_namespaces, namespaces_work, play_scene
 from dns import NameServer
 from gateways import Management
 from harness import eventually
@@ -156,6 +156,17 @@ def test_killed(lab):
     gone = report.the("instance")
     assert gone["result"] == "warn" and f"it left {c.directory}/mlgate.sock behind" in gone["found"]
     assert "mlgate run" in gone["remedy"]
+
+
+def test_platform_without_run(lab):
+    """PID 1 has the variables and is another program, as in a platform's SSH mode."""
+    if not namespaces_work():
+        pytest.skip("skipped (no pid namespace here)")
+    words = [*NAMESPACE, "sh", "-c", '"$@"; exit $?', "sh"]
+    report = check(settings(lab, lab.flag_server()), prefix=words)
+    instance = report.the("instance")
+    assert instance["result"] == "warn" and "PID 1 has its variables" in instance["found"]
+    assert "mlgate run" in instance["remedy"] and report.status == 0
 
 
 def test_before_anything_runs(lab, server_kind):
