@@ -45,7 +45,9 @@ char *human_age(char out[HUMAN_MAX], uint64_t s)
     const unsigned long long minutes = s / 60;
     const unsigned long long hours = minutes / 60;
 
-    if (s < 60)
+    if (s == 0)
+        snprintf(out, HUMAN_MAX, "less than 1 s");
+    else if (s < 60)
         snprintf(out, HUMAN_MAX, "%llu s", (unsigned long long)s);
     else if (hours == 0)
         snprintf(out, HUMAN_MAX, "%llu m %llu s", minutes, (unsigned long long)s % 60);

@@ -106,7 +106,7 @@ static void management_absent(struct findings *list, const char *subject,
     } else if (f->why == REASON_CONNECT_REFUSED) {
         finding_add(list, CHECK_MLNODE_MANAGEMENT, subject, VERDICT_WARN, "nobody listens");
         finding_remedy(list, "MLNode needs a minute to start; if it stays so, the container's log "
-                             "says why it ends");
+                             "says why it ends, or that the image has none");
     } else if (is_unconnected(f->why)) {
         finding_add(list, CHECK_MLNODE_MANAGEMENT, subject, VERDICT_FAIL, "%s", text_of(f));
         finding_remedy(list, "MLNODE_MANAGEMENT must be where MLNode's management listens");

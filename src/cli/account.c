@@ -7,6 +7,7 @@
 #include "gateway/status.h"
 #include "observe/desk.h"
 #include "observe/document.h"
+#include "observe/problems.h"
 
 enum { SAMPLE_MS = 1000 };
 
@@ -60,10 +61,15 @@ static json_t *document(void *account)
     };
     bool told = facts != NULL && facts->magic != 0;
 
-    return document_make(
+    json_t *all = document_make(
         &who, servers_json(a), a->of.gateway ? gateway_status(wire_gateway(a->of.gateway)) : NULL,
         told ? facts_model_json(facts) : NULL,
         told ? facts_container_json(facts, (int64_t)time(NULL), net_now_us()) : NULL);
+    if (a->of.metrics_error != NULL && a->of.metrics_error[0] != '\0')
+        json_object_set_new(all, "metrics",
+                            json_pack("{s:o}", "error", document_text(a->of.metrics_error)));
+    problems_add(all);
+    return all;
 }
 
 static char *text(void *account)

@@ -17,7 +17,8 @@ struct account_of {
         *facts;            /* of PID 1, magic 0 until it has told any; NULL: there is no PID 1 */
     const char *client_id; /* NULL: none; the next one too */
     const char *node_id;
-    const struct door *door; /* NULL, or one that could not be opened: nobody asks */
+    const char *metrics_error; /* why their page could not be opened; "" or NULL: it could */
+    const struct door *door;   /* NULL, or one that could not be opened: nobody asks */
 };
 
 struct account;

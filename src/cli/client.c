@@ -180,6 +180,7 @@ static struct account *new_account(struct client_run *run)
         .facts = run->facts,
         .client_id = run->from_env ? run->env.client_id : NULL,
         .node_id = run->from_env ? run->env.node_id : NULL,
+        .metrics_error = run->metrics.error,
         .door = &run->door,
     };
 

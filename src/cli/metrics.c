@@ -1,5 +1,6 @@
 #include "cli/metrics.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -37,8 +38,9 @@ void metrics_page_open(struct metrics_page *p, struct net *n, const char *host, 
     p->started_s = (int64_t)time(NULL);
     p->page = page_open(n, host, port, paths, p, &error);
     if (p->page == NULL) {
-        log_warn(log, "no metrics: cannot listen on %s%s%s:%u: %s; choose another address with %s",
-                 open, host, close, port, uv_strerror(error), setting);
+        snprintf(p->error, sizeof(p->error), "cannot listen on %s%s%s:%u: %s", open, host, close,
+                 port, uv_strerror(error));
+        log_warn(log, "no metrics: %s; choose another address with %s", p->error, setting);
         return;
     }
     log_info(log, "metrics on http://%s%s%s:%u/metrics (%s)", open, host, close, port, setting);

@@ -5,10 +5,13 @@
 #include "observe/metrics.h"
 #include "observe/page.h"
 
+enum { METRICS_ERROR_ROOM = 200 }; /* an address, and what the system says */
+
 struct metrics_page {
     struct page *page; /* NULL: none is open */
     struct net *net;
-    int64_t started_s; /* Unix time */
+    int64_t started_s;              /* Unix time */
+    char error[METRICS_ERROR_ROOM]; /* why it could not be opened; "": it could */
     void (*write)(void *ctx, struct metrics *m);
     void *ctx;
 };

@@ -31,7 +31,7 @@ struct container {
     struct model_settings model;
     struct child_program model_program; /* what run_model chose */
     struct listeners listeners;
-    struct audit_span expected[3]; /* the gateway's own, of which the configuration warned */
+    struct audit_span expected[1]; /* the page of the metrics, where it is meant for others */
 };
 
 static void usage(FILE *out)
@@ -103,16 +103,15 @@ static void write_files(const struct container *c)
     log_free(log);
 }
 
-/* Where the gateway's own listener is on loopback, another one on its port is somebody else's. */
+/* The gateway's own listeners are named as any other: on a wide address they are the way past the
+ * tunnel. Who opened the page of the metrics to others wants it read. */
 static void prepare_audit(struct container *c)
 {
-    const struct server_addr *own[] = {&c->env.gateway_listen, &c->env.gateway_listen_poc,
-                                       &c->env.metrics_listen};
+    const struct server_addr *page = &c->env.metrics_listen;
     size_t n = 0;
 
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (own[i]->host != NULL && !env_is_loopback(own[i]->host))
-            c->expected[n++] = (struct audit_span){own[i]->port, own[i]->port};
+    if (page->host != NULL && !env_is_loopback(page->host))
+        c->expected[n++] = (struct audit_span){page->port, page->port};
     c->listeners = (struct listeners){
         .log = c->log, .proc = "/proc", .expected = c->expected, .n_expected = n};
 }

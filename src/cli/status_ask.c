@@ -9,6 +9,7 @@
 #include "container/health.h"
 #include "container/plan.h"
 #include "observe/door.h"
+#include "observe/problems.h"
 #include "observe/report.h"
 
 char *status_server_door(const char *state_dir, uint16_t port)
@@ -93,6 +94,7 @@ static bool ask_supervisor(const struct status_target *t, struct status_answer *
                                  "phase", plan_phase_name((enum plan_phase)h.phase), "worker",
                                  child_json(h.worker, h.worker_starts), "mlnode",
                                  child_json(h.node, h.node_starts));
+    problems_add(answer->document);
     return true;
 }
 

@@ -1,6 +1,8 @@
 #include "container/facts_json.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
 
 #include "container/child.h"
 #include "observe/document.h"
@@ -21,6 +23,17 @@ static json_t *child_json(const struct facts_child *c, uint64_t now_us)
     return out;
 }
 
+/* What these two mean, to a shell and to us: most likely MLNODE_COMMAND is wrong. */
+static void add_shells_word(int wait_status, char *out, size_t size)
+{
+    size_t len = strlen(out);
+
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 127)
+        snprintf(out + len, size - len, " (a command was not found)");
+    else if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 126)
+        snprintf(out + len, size - len, " (a command cannot be executed)");
+}
+
 static void put_why(const struct facts_restart *r, char *out, size_t size)
 {
     switch ((enum facts_why)r->why) {
@@ -37,6 +50,8 @@ static void put_why(const struct facts_restart *r, char *out, size_t size)
         child_fate(r->wait_status, out, size);
         break;
     }
+    if (r->why == FACTS_WHY_ENDED && r->child == PLAN_NODE)
+        add_shells_word(r->wait_status, out, size);
 }
 
 static json_t *restarts_json(const struct facts *f, int64_t now_s)
@@ -70,6 +85,13 @@ static void add_listeners(json_t *out, const struct facts *f)
         json_object_set_new(out, "more_listeners", json_integer(f->more_ports));
 }
 
+/* Who was never started is not told of; who prepared the model and is done with it neither. */
+static bool is_told(const struct facts *f, int child)
+{
+    return f->child[child].state != CHILD_NONE ||
+           (f->child[child].starts > 0 && child != PLAN_MODEL);
+}
+
 json_t *facts_container_json(const struct facts *f, int64_t now_s, uint64_t now_us)
 {
     json_t *out =
@@ -79,7 +101,7 @@ json_t *facts_container_json(const struct facts *f, int64_t now_s, uint64_t now_
                   restarts_json(f, now_s));
 
     for (int i = 0; i < PLAN_CHILDREN; i++)
-        if (f->child[i].starts > 0 || f->child[i].state != CHILD_NONE)
+        if (is_told(f, i))
             json_object_set_new(out, names[i], child_json(&f->child[i], now_us));
     add_listeners(out, f);
     return out;
@@ -92,9 +114,10 @@ json_t *facts_model_json(const struct facts *f)
 
     if (m->magic == 0)
         return NULL;
-    out = json_pack("{s:o, s:s, s:s, s:I}", "name", document_text(m->name), "state",
-                    model_stage_name((enum model_stage)m->stage), "by",
+    out = json_pack("{s:s, s:s, s:I}", "state", model_stage_name((enum model_stage)m->stage), "by",
                     model_by_name((enum model_by)m->by), "bytes", (json_int_t)m->bytes);
+    if (m->stage != MODEL_STAGE_OFF) /* else it may be a name that nobody set */
+        json_object_set_new(out, "name", document_text(m->name));
     if (m->total > 0)
         json_object_set_new(out, "total_bytes", json_integer((json_int_t)m->total));
     if (m->percent != MODEL_PERCENT_UNKNOWN)

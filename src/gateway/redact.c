@@ -95,6 +95,10 @@ static const char *const stays[] = {
     "container.restarts.at",
     "container.listeners",
     "container.more_listeners",
+
+    "problems.subject",
+    "problems.what", /* words of ours (observe/problems.h); what others said is beside it */
+    "problems.remedy",
 };
 
 /* What the list says about a place. */

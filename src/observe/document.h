@@ -38,8 +38,8 @@ json_t *document_moment(int64_t seconds);
 /* An object of the list "servers". */
 json_t *document_server(const struct document_server *s, uint64_t now_us);
 
-/* The whole. The last four are the caller's no more; each may be NULL. `gateway` is what
- * gateway_status made, and gives its members. */
+/* The whole, but for "problems" (problems_add). The last four are the caller's no more; each may be
+ * NULL. `gateway` is what gateway_status made, and gives its members. */
 json_t *document_make(const struct document_who *who, json_t *servers, json_t *gateway,
                       json_t *model, json_t *container);
 

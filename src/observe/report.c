@@ -51,11 +51,14 @@ static void traffic(struct report *r, const json_t *o)
 static void last_end(struct report *r, const json_t *server)
 {
     char age[HUMAN_MAX];
+    char text[STRING_ROOM];
+    char address[STRING_ROOM];
 
     if (!has(server, "last_end") || !string_is(server, "state", "registered"))
         return; /* nothing, or said among what is broken */
     line_add(r, "%s ago", human_age(age, number(server, "last_end.ago_s")));
-    report_last_end(r, server, ": ");
+    string(server, says(server, "last_end.text") ? "last_end.text" : "last_end.reason", text);
+    line_add(r, ": %s", behind(text, string(server, "address", address)));
     line_end(r, LINE_PLAIN, "  ended");
 }
 

@@ -158,3 +158,12 @@ bool string_is(const json_t *object, const char *key, const char *word)
 
     return text != NULL && strcmp(text, word) == 0;
 }
+
+const char *behind(const char *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return len > 0 && strncmp(text, prefix, len) == 0 && strncmp(text + len, ": ", 2) == 0
+               ? text + len + 2
+               : text;
+}

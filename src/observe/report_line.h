@@ -46,6 +46,8 @@ double real(const json_t *object, const char *key);
 const char *string(const json_t *object, const char *key, char out[STRING_ROOM]);
 /* It is there and not empty. */
 bool says(const json_t *object, const char *key);
+/* The part of `text` behind "prefix: "; all of it where that is not what it begins with. */
+const char *behind(const char *text, const char *prefix);
 bool string_is(const json_t *object, const char *key, const char *word);
 
 #endif

@@ -83,10 +83,6 @@ void report_server(struct report *r, const json_t *d)
 
     if (!json_is_array(member(d, "clients")))
         return;
-    if (json_array_size(member(d, "clients")) == 0) {
-        line_add(r, "no client is logged in");
-        line_end(r, LINE_BROKEN, "!");
-    }
     numbers(r, d);
     refused(r, d);
     json_array_foreach (member(d, "clients"), i, c)

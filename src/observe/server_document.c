@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "observe/problems.h"
+
 enum {
     RUN_ID_SHOWN = 4, /* letters: enough to find it in the log, too few to take its place */
     /* A page for people and scripts, not a database: with ten times the clients of a large house.
@@ -85,5 +87,6 @@ json_t *server_document(const struct document_who *who, const struct server *s,
                   clients_json(s, now_us), "refused_logins", refused_json(s, now_us));
     json_object_update(document, numbers);
     json_decref(numbers);
+    problems_add(document);
     return document;
 }

@@ -13,6 +13,7 @@
 #include "container/facts_json.h"
 #include "gateway/redact.h"
 #include "observe/document.h"
+#include "observe/problems.h"
 #include "observe/report_line.h"
 
 enum { SECOND_US = 1000000 };
@@ -116,9 +117,12 @@ static json_t *whole(void)
                                      .uptime_us = 61 * SECOND_US};
     struct facts f = whole_facts();
 
-    return document_make(&who, json_pack("[o]", whole_server()), whole_gateway(),
-                         facts_model_json(&f),
-                         facts_container_json(&f, 1700000010, 62 * SECOND_US));
+    json_t *d =
+        document_make(&who, json_pack("[o]", whole_server()), whole_gateway(), facts_model_json(&f),
+                      facts_container_json(&f, 1700000010, 62 * SECOND_US));
+
+    problems_add(d);
+    return d;
 }
 
 static void is(const json_t *document, const char *key, const char *wanted)
@@ -187,6 +191,58 @@ static void restarts_say_why_the_latest_first(void **state)
         is(json_array_get(restarts, i), "why", why[i]);
     is(json_array_get(restarts, 0), "ago_s", "6");
     is(json_array_get(restarts, 3), "at", "\"2023-11-14T22:13:21Z\"");
+    json_decref(d);
+}
+
+static const json_t *problem(const json_t *d, size_t i)
+{
+    return json_array_get(member(d, "problems"), i);
+}
+
+/* Where it is, and what others said of it, stays here. */
+static void what_is_broken_is_public_in_words_of_ours(void **state)
+{
+    static const char waiting[] =
+        "\"not registered, waiting for 10 s, next try in 7 s; auth-failed\"";
+    json_t *d = whole();
+
+    is(problem(d, 0), "what", waiting);
+    is(problem(d, 0), "where", "\"frp.example.org:7000\"");
+    is(problem(d, 0), "detail", "\"198.51.100.7: token s3cret-token at /root/secret\"");
+    is(problem(d, 2), "detail", "\"held by 192.0.2.9\"");
+    redact(d);
+    is(problem(d, 0), "what", waiting);
+    for (size_t i = 0; i < json_array_size(member(d, "problems")); i++) {
+        is(problem(d, i), "where", "absent");
+        is(problem(d, i), "detail", "absent");
+    }
+    is(problem(d, 1), "remedy", "\"`mlgate check` says whether a new connection comes about\"");
+    is(problem(d, 2), "subject", "\"server\"");
+    is(problem(d, 2), "what", "\"port 10042 is refused\"");
+    json_decref(d);
+}
+
+/* A preparer that is done is no process that is missing. */
+static void who_has_finished_is_not_told_of(void **state)
+{
+    struct facts f = whole_facts();
+    json_t *d;
+
+    f.child[PLAN_MODEL].state = CHILD_NONE;
+    f.model.stage = MODEL_STAGE_OFF;
+    f.restarts[1] = (struct facts_restart){.child = PLAN_NODE, .wait_status = 127 << 8};
+    f.restarts[2] = (struct facts_restart){.child = PLAN_NODE, .wait_status = 126 << 8};
+    d = facts_container_json(&f, 0, 0);
+    is(d, "model", "absent");
+    is(d, "mlnode.starts", "2");
+    is(json_array_get(member(d, "restarts"), 2), "why",
+       "\"ended with status 127 (a command was not found)\"");
+    is(json_array_get(member(d, "restarts"), 1), "why",
+       "\"ended with status 126 (a command cannot be executed)\"");
+    json_decref(d);
+    d = facts_model_json(&f);
+    is(d, "state", "\"off\"");
+    is(d, "name", "absent");
     json_decref(d);
 }
 
@@ -276,6 +332,8 @@ int main(void)
         cmocka_unit_test(everything_is_in_its_place),
         cmocka_unit_test(a_server_that_is_heard_has_its_round_trip),
         cmocka_unit_test(restarts_say_why_the_latest_first),
+        cmocka_unit_test(what_is_broken_is_public_in_words_of_ours),
+        cmocka_unit_test(who_has_finished_is_not_told_of),
         cmocka_unit_test(nothing_that_must_stay_inside_is_public),
         cmocka_unit_test(what_is_not_there_is_left_out),
         cmocka_unit_test(any_text_becomes_a_string),

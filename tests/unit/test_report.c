@@ -109,7 +109,6 @@ static const char broken_said[] =
     "!         b.example.org:7000: port 10042 is refused: port already used; another\n"
     "          session has it: a second container with the same CLIENT_ID, of which\n"
     "          one must stop, or two entries of FRP_SERVER that lead to one server\n"
-    "!         MLNode's management does not listen: it needs a minute to start\n"
     "!         MLNode has ended and starts again after a pause: it ended with status\n"
     "          1, and the container's log has its last words\n"
     "!         model a/b: retrying: the hub says 401\n"
@@ -166,6 +165,16 @@ static void what_is_broken_has_its_remedy(void **state)
         {"{'servers': [{'address': 'a:1', 'state': 'registered', 'silent_s': 7}]}",
          "a:1: nothing heard for 7 s, a second connection is tried: "},
         {"{'mlnode': {'manner': 'silent'}}", "an engine crashed"},
+        {"{'mlnode': {'manner': 'absent'}, 'container': {'mlnode': {'since_s': 9}}}",
+         "does not listen: it needs a minute to start"},
+        {"{'mlnode': {'manner': 'absent'}, 'container': {'mlnode': {'since_s': 301}}}",
+         "does not listen, 5 m 1 s after the start of MLNode; "},
+        {"{'mlnode': {'manner': 'absent'}, 'container': {}}",
+         "no MLNode is started here; the image has none, or MLNODE_MANAGEMENT names another "},
+        {"{'mlnode': {'manner': 'absent'}}", "nobody starts it here; start MLNode"},
+        {"{'metrics': {'error': 'cannot listen on 0.0.0.0:80: x'}}",
+         "could not be opened: cannot listen on 0.0.0.0:80: x; free that port"},
+        {"{'clients': []}", "no client is logged in"},
         {"{'mlnode': {'manner': 'answers', 'state': 'unknown'}}", "tells no state"},
         {"{'container': {'restarts': [{'who': 'worker', 'why': 'x', 'ago_s': 1},"
          " {'who': 'mlnode', 'why': 'y', 'ago_s': 2}, {'who': 'worker', 'why': 'z', 'ago_s': 3},"

@@ -224,7 +224,7 @@ static void ages_for_people(void **state)
         const char *ms;
         const char *count;
     } rows[] = {
-        {0, "0 s", "0.00 ms", "0"},
+        {0, "less than 1 s", "0.00 ms", "0"},
         {59, "59 s", "59.0 ms", "59"},
         {60, "1 m 0 s", "60.0 ms", "60"},
         {192, "3 m 12 s", "192 ms", "192"},
