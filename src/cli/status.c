@@ -73,6 +73,7 @@ static bool aim(const struct asked *a, struct status_target *t)
     int n;
 
     t->directory[0] = '\0';
+    t->server = a->server;
     if (a->server) {
         t->who = "`mlgate server`";
         path = server_door(a);

@@ -47,6 +47,24 @@ static bool is_stale(const char *path)
     return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/* Who asks at the wrong door is told of others. */
+static void nobody(const struct status_target *t, char *out, size_t size)
+{
+    char others[512];
+
+    if (status_find("/proc/net/unix", t->path, others, sizeof(others)))
+        snprintf(out, size,
+                 "%s is not running here: nobody listens on %s; but somebody does on %s: a server "
+                 "is asked with --server --state-dir DIR, a client with -c FILE, `mlgate run` with "
+                 "FRP_CONFIG_DIR=DIR",
+                 t->who, t->path, others);
+    else
+        snprintf(out, size, "%s is not running here: nobody listens on %s%s", t->who, t->path,
+                 t->server ? ""
+                           : "; a server is asked with --server, `mlgate client -c FILE` with -c "
+                             "FILE");
+}
+
 static void explain(const struct status_target *t, int error, char *out, size_t size)
 {
     switch (error) {
@@ -57,7 +75,7 @@ static void explain(const struct status_target *t, int error, char *out, size_t 
             snprintf(out, size, "%s is not running: it left %s behind and is gone", t->who,
                      t->path);
         else
-            snprintf(out, size, "%s is not running here: nobody listens on %s", t->who, t->path);
+            nobody(t, out, size);
         break;
     case EACCES:
     case EPERM:

@@ -182,16 +182,17 @@ static void absent(json_t *list, const json_t *d)
         put(problem, "remedy", "start MLNode; MLNODE_MANAGEMENT must be where it listens");
     } else if (!has(container, "mlnode")) {
         put(problem, "what", "MLNode's management does not listen, and no MLNode is started here");
-        put(problem, "remedy", "the image has none, or MLNODE_MANAGEMENT names another machine: "
-                               "the container's log says which (grep MLNode)");
+        put(problem, "remedy",
+            "the image has none, or MLNODE_MANAGEMENT names another machine: "
+            "the container's log says which (grep MLNode)");
     } else if (since_s >= START_S) {
         put(problem, "what", "MLNode's management does not listen, %s after the start of MLNode",
             human_age(age, since_s));
-        put(problem, "remedy", "the container's log says what it does; MLNODE_MANAGEMENT must be "
-                               "where it listens");
+        put(problem, "remedy",
+            "the container's log says what it does; MLNODE_MANAGEMENT must be "
+            "where it listens");
     } else {
-        put(problem, "what",
-            "MLNode's management does not listen: it needs a minute to start");
+        put(problem, "what", "MLNode's management does not listen: it needs a minute to start");
     }
 }
 
@@ -207,8 +208,7 @@ static void mlnode(json_t *list, const json_t *d)
     else if (string_is(d, "mlnode.manner", "absent"))
         absent(list, d);
     else if (string_is(d, "mlnode.manner", "answers") && string_is(d, "mlnode.state", "unknown"))
-        say(list, "mlnode",
-            "what answers in the place of MLNode's management tells no state",
+        say(list, "mlnode", "what answers in the place of MLNode's management tells no state",
             "`mlgate check` says whether another program has its port");
     if (string_is(container, "mlnode.state", "paused") && string_is(container, "phase", "serving"))
         ended(list, container);

@@ -2,7 +2,7 @@
 
 #include "base/human.h"
 
-enum { LISTED = 5 /* refused logins: the latest tell what goes on */ };
+enum { LISTED = 5 /* of each list: the latest tell what goes on */ };
 
 static void numbers(struct report *r, const json_t *d)
 {
@@ -58,12 +58,12 @@ static void client(struct report *r, const json_t *c)
         port_line(r, p, i == 0 ? "  ports" : "");
 }
 
-static void refused(struct report *r, const json_t *d)
+static void refused(struct report *r, const json_t *d, const char *list, const char *label)
 {
     size_t i;
     json_t *login;
 
-    json_array_foreach (member(d, "refused_logins"), i, login) {
+    json_array_foreach (member(d, list), i, login) {
         char text[STRING_ROOM];
         char age[HUMAN_MAX];
 
@@ -72,7 +72,7 @@ static void refused(struct report *r, const json_t *d)
         line_add(r, "%s ago", human_age(age, number(login, "ago_s")));
         line_add(r, " from %s", string(login, "from", text));
         line_add(r, ": %s", string(login, "text", text));
-        line_end(r, LINE_PLAIN, i == 0 ? "refused" : "");
+        line_end(r, LINE_PLAIN, i == 0 ? label : "");
     }
 }
 
@@ -84,7 +84,9 @@ void report_server(struct report *r, const json_t *d)
     if (!json_is_array(member(d, "clients")))
         return;
     numbers(r, d);
-    refused(r, d);
+    refused(r, d, "refused_logins", "refused");
+    refused(r, d, "refused_proxies", "ports");
+    refused(r, d, "ended_openings", "no login");
     json_array_foreach (member(d, "clients"), i, c)
         client(r, c);
 }

@@ -56,12 +56,12 @@ static json_t *clients_json(const struct server *s, uint64_t now_us)
     return all.list;
 }
 
-static json_t *refused_json(const struct server *s, uint64_t now_us)
+static json_t *refused_json(const struct server *s, enum server_refused kind, uint64_t now_us)
 {
     json_t *list = json_array();
     const struct server_refusal *r;
 
-    for (size_t i = 0; (r = server_refusal_at(s, i)) != NULL; i++)
+    for (size_t i = 0; (r = server_refusal_at(s, kind, i)) != NULL; i++)
         json_array_append_new(list, json_pack("{s:I, s:o, s:s, s:o}", "ago_s",
                                               (json_int_t)((now_us - r->at_us) / 1000000), "from",
                                               document_text(r->address), "reason",
@@ -78,13 +78,15 @@ json_t *server_document(const struct document_who *who, const struct server *s,
 
     server_status(s, &n);
     numbers =
-        json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "bind",
+        json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "bind",
                   document_address(cfg->bind_addr, server_port(s)), "openings",
                   (json_int_t)n.openings, "logins", (json_int_t)n.logins, "users",
                   (json_int_t)n.users, "all_users", (json_int_t)n.all_users, "bytes_in",
                   (json_int_t)n.bytes_in, "bytes_out", (json_int_t)n.bytes_out, "rate_in",
                   (json_int_t)rate_in(rate), "rate_out", (json_int_t)rate_out(rate), "clients",
-                  clients_json(s, now_us), "refused_logins", refused_json(s, now_us));
+                  clients_json(s, now_us), "refused_logins", refused_json(s, REFUSED_LOGIN, now_us),
+                  "refused_proxies", refused_json(s, REFUSED_PROXY, now_us), "ended_openings",
+                  refused_json(s, REFUSED_OPENING, now_us));
     json_object_update(document, numbers);
     json_decref(numbers);
     problems_add(document);

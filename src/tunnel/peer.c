@@ -75,6 +75,8 @@ void peer_free(struct peer *p, enum reason why, const char *text)
         why = p->refused; /* said when it happened */
     else
         log_end(p, why, text);
+    if (p->refused == REASON_NONE && !p->logged_in)
+        server_note_refusal(s, REFUSED_OPENING, p->address, why, text);
     if (why == REASON_REPLACED || why == REASON_DISPLACED)
         server_session_dismiss(p->session, text);
     list_remove(&p->node);
@@ -167,7 +169,7 @@ static void session_close_proxy(void *ctx, const char *name)
 static void refused_login(struct peer *p, enum reason why, const char *text)
 {
     log_end(p, why, text);
-    server_note_refusal(p->server, p->address, why, text);
+    server_note_refusal(p->server, REFUSED_LOGIN, p->address, why, text);
     p->refused = why;
     p->since_us = net_now_us();
 }

@@ -20,6 +20,16 @@ enum {
 
 static const char ok[] = "";
 
+static void note_refused(struct peer *p, const char *safe_name, const char *error)
+{
+    char safe[ERROR_SIZE];
+    char text[sizeof(((struct server_refusal *)0)->text)];
+
+    snprintf(text, sizeof(text), "[%.90s] %.100s", safe_name,
+             log_safe(safe, sizeof(safe), error, strlen(error)));
+    server_note_refusal(p->server, REFUSED_PROXY, p->address, REASON_NONE, text);
+}
+
 static void answer(struct peer *p, const char *name, const char *remote_addr, const char *error)
 {
     struct server *s = p->server;
@@ -38,6 +48,8 @@ static void answer(struct peer *p, const char *name, const char *remote_addr, co
     else
         log_info(s->log, "proxy [%s] of %s listens on %s%s", safe_name, p->address, remote_addr,
                  more);
+    if (refused)
+        note_refused(p, safe_name, error);
     server_session_answer(p->session, name, remote_addr, error);
 }
 

@@ -48,7 +48,14 @@ struct server_client {
     uint64_t round_trip_us;
 };
 
-/* A login that was refused. */
+/* Who went without what he came for. */
+enum server_refused {
+    REFUSED_LOGIN = 0,
+    REFUSED_PROXY = 1,   /* of a client that is logged in */
+    REFUSED_OPENING = 2, /* a connection that ended before a login, whoever ended it */
+    REFUSED_KINDS = 3,
+};
+
 struct server_refusal {
     uint64_t at_us;
     enum reason why;
@@ -73,8 +80,9 @@ void server_status(const struct server *s, struct server_status *out);
 bool server_proxy_from(const struct server *s, unsigned port, struct server_proxy *out);
 /* All clients, the oldest login first, with their proxies. */
 void server_tell_clients(const struct server *s, const struct server_listener *l, void *ctx);
-/* The i-th of the last refused logins, the latest first; NULL beyond the last. */
-const struct server_refusal *server_refusal_at(const struct server *s, size_t i);
+/* The i-th of the last of a kind, the latest first; NULL beyond the last. */
+const struct server_refusal *server_refusal_at(const struct server *s, enum server_refused kind,
+                                               size_t i);
 void server_free(struct server *s);
 
 #endif

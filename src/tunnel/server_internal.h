@@ -15,7 +15,7 @@
 #include "tunnel/server_session.h"
 
 enum {
-    REFUSED_LOGINS_KEPT = 16, /* one screen of a status page; the log has the others */
+    REFUSED_KEPT = 16, /* of each kind: one screen of a status page; the log has the others */
 };
 
 struct server {
@@ -36,8 +36,8 @@ struct server {
     struct list orphans;  /* struct proxy whose client is logging in anew */
     struct list claims;   /* struct claim */
     struct list visits;   /* struct visit: every user */
-    struct server_refusal refused_logins[REFUSED_LOGINS_KEPT];
-    uint64_t n_refused_logins; /* ever */
+    struct server_refusal refused[REFUSED_KINDS][REFUSED_KEPT];
+    uint64_t n_refused[REFUSED_KINDS]; /* ever */
     uint64_t n_openings;
     uint64_t n_peers;
     uint64_t n_visits;
@@ -107,7 +107,8 @@ struct claim {
 };
 
 /* server_tell.c */
-void server_note_refusal(struct server *s, const char *address, enum reason why, const char *text);
+void server_note_refusal(struct server *s, enum server_refused kind, const char *address,
+                         enum reason why, const char *text);
 void server_proxy_tell(const struct proxy *x, struct server_proxy *out);
 
 /* peer.c */

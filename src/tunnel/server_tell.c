@@ -75,11 +75,12 @@ void server_tell_clients(const struct server *s, const struct server_listener *l
         tell_client(LIST_ENTRY(it, struct peer, node), l, ctx);
 }
 
-/* ---- refused logins -------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
-void server_note_refusal(struct server *s, const char *address, enum reason why, const char *text)
+void server_note_refusal(struct server *s, enum server_refused kind, const char *address,
+                         enum reason why, const char *text)
 {
-    struct server_refusal *r = &s->refused_logins[s->n_refused_logins++ % REFUSED_LOGINS_KEPT];
+    struct server_refusal *r = &s->refused[kind][s->n_refused[kind]++ % REFUSED_KEPT];
 
     r->at_us = net_now_us();
     r->why = why;
@@ -87,9 +88,10 @@ void server_note_refusal(struct server *s, const char *address, enum reason why,
     snprintf(r->text, sizeof(r->text), "%s", text);
 }
 
-const struct server_refusal *server_refusal_at(const struct server *s, size_t i)
+const struct server_refusal *server_refusal_at(const struct server *s, enum server_refused kind,
+                                               size_t i)
 {
-    if (i >= REFUSED_LOGINS_KEPT || i >= s->n_refused_logins)
+    if (i >= REFUSED_KEPT || i >= s->n_refused[kind])
         return NULL;
-    return &s->refused_logins[(s->n_refused_logins - 1 - i) % REFUSED_LOGINS_KEPT];
+    return &s->refused[kind][(s->n_refused[kind] - 1 - i) % REFUSED_KEPT];
 }

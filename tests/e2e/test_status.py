@@ -257,7 +257,7 @@ def test_the_public_page_keeps_addresses_and_paths_in(lab, server):
 def test_nobody_is_there(lab):
     status, out, err = run_status(lab.path("nowhere"))
     assert (status, out) == (1, "")
-    assert re.fullmatch(r"`mlgate run` is not running here: nobody listens on \S+/status.sock\n", err)
+    assert re.fullmatch(r"`mlgate run` is not running here: nobody listens on \S+/status.sock; .*\n", err)
     status, out, _ = run_status(lab.path("nowhere"), "--json")
     assert status == 1 and "is not running here" in json.loads(out)["error"]
 
@@ -536,6 +536,19 @@ def test_a_server(lab, tmp_path):
     assert re.search(r"^refused   (\d+|less than 1) s ago from 127.0.0.1:\d+: ", out, re.M)
     assert re.search(rf"^  ports   {c.port_1} \S+: 0 now, in ", out, re.M)
     assert stranger.process.running()
+
+    # who has no state directory in his words is told where a server listens
+    err = run_status(None, "--server", "--bind", "127.0.0.1:1")[2]
+    assert "; but somebody does on /" in err and "with --server --state-dir DIR" in err
+    # the same ports once more, and one that comes and goes
+    Container(lab, server, CLIENT_ID=c.client_id).start("run")
+    found = wait_server(lambda d: d["refused_proxies"], "a refused port", *flags)
+    assert c.client_id in found["refused_proxies"][0]["text"]
+    with socket.create_connection(("127.0.0.1", server.port)) as visitor:
+        where = "127.0.0.1:%d" % visitor.getsockname()[1]
+    wait_server(
+        lambda d: where in [o["from"] for o in d["ended_openings"]], "who left", *flags
+    )
 
     assert server.process.stop() == 0
     assert not (state / "status.sock").exists()
