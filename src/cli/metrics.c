@@ -40,7 +40,8 @@ void metrics_page_open(struct metrics_page *p, struct net *n, const char *host, 
     if (p->page == NULL) {
         snprintf(p->error, sizeof(p->error), "cannot listen on %s%s%s:%u: %s", open, host, close,
                  port, uv_strerror(error));
-        log_warn(log, "no metrics: %s; choose another address with %s", p->error, setting);
+        log_warn(log, "no metrics: cannot listen on %s%s%s:%u: %s; choose another address with %s",
+                 open, host, close, port, uv_strerror(error), setting);
         return;
     }
     log_info(log, "metrics on http://%s%s%s:%u/metrics (%s)", open, host, close, port, setting);

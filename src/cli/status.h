@@ -23,7 +23,7 @@ struct status_target {
 };
 
 struct status_answer {
-    json_t *document;           /* NULL: nobody answered, or nothing that can be used */
+    json_t *document;            /* NULL: nobody answered, or nothing that can be used */
     char error[PATH_MAX + 1024]; /* a sentence; "" when the document is whole */
 };
 
