@@ -100,7 +100,7 @@ static void warn(name_list *names, char *const *environ_list, struct problems *p
 {
     size_t said = 0;
 
-    for (size_t i = 0; environ_list[i] != NULL && i < VARIABLES_MAX && said < WARNINGS_MAX; i++) {
+    for (size_t i = 0; i < VARIABLES_MAX && environ_list[i] != NULL && said < WARNINGS_MAX; i++) {
         const char *text = environ_list[i];
         const char *equals = memchr(text, '=', strnlen(text, TYPO_NAME_MAX + 1));
         size_t len = equals != NULL ? (size_t)(equals - text) : 0;

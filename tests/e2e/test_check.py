@@ -527,6 +527,7 @@ def test_borrows_what_it_lacks(lab):
 # ---- time ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow_once
 def test_black_holes(lab):
     """Servers, API node and MLNode that accept nothing, or everything and never answer."""
     with socket.socket() as full, socket.create_server(("127.0.0.1", lab.ports.take())) as mute:

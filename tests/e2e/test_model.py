@@ -523,6 +523,7 @@ def test_the_disk_is_full(lab, server, disk):
 PTY = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 
 
+@pytest.mark.slow_once
 def test_a_bar_on_a_terminal(lab, server, hub):
     hub.rate = 500_000
     c = Node(lab, server, hub, wrap=[PYTHON, "-c", PTY]).start("run")
