@@ -17,18 +17,35 @@ void problems_init(struct problems *list)
     memset(list, 0, sizeof(*list));
 }
 
+static void clear(struct problem *p)
+{
+    mem_free(p->where);
+    mem_free(p->value);
+    mem_free(p->rule);
+    mem_free(p->example);
+    mem_free(p->setting);
+}
+
 void problems_free(struct problems *list)
 {
+    for (size_t i = 0; i < list->count; i++)
+        clear(&list->items[i]);
+    problems_init(list);
+}
+
+void problems_withdraw(struct problems *list, const char *setting)
+{
+    size_t kept = 0;
+
     for (size_t i = 0; i < list->count; i++) {
         struct problem *p = &list->items[i];
 
-        mem_free(p->where);
-        mem_free(p->value);
-        mem_free(p->rule);
-        mem_free(p->example);
-        mem_free(p->setting);
+        if (p->warning && p->setting != NULL && strcmp(p->setting, setting) == 0)
+            clear(p);
+        else
+            list->items[kept++] = *p;
     }
-    problems_init(list);
+    list->count = kept;
 }
 
 static char *safe_copy(const char *text, size_t size)

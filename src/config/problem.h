@@ -45,6 +45,9 @@ void problem_advise(struct problems *list, const char *where, const char *settin
                     const char *example, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* Takes a warning about `setting` back: something else has settled it. */
+void problems_withdraw(struct problems *list, const char *setting);
+
 /* The first kept problem about exactly `where`, or NULL. Valid until the next call on the list. */
 const struct problem *problems_find(const struct problems *list, const char *where);
 

@@ -64,6 +64,15 @@ static const char *take_flags(struct server_config *cfg, char *const *words,
     return NULL;
 }
 
+/* What a file left open, and a variable or a flag has settled since. */
+static void withdraw_settled(const struct server_config *cfg, struct problems *problems)
+{
+    if (cfg->proxy_bind != NULL)
+        problems_withdraw(problems, "proxy_bind_addr");
+    if (cfg->n_allow_ports > 0)
+        problems_withdraw(problems, "allow_ports");
+}
+
 int server_config_load(char *const *environ_list, char *const *words, struct server_config *out,
                        const char **stray, struct problems *problems)
 {
@@ -76,6 +85,7 @@ int server_config_load(char *const *environ_list, char *const *words, struct ser
         return ERR_SYNTAX;
     server_config_env(out, environ_list, problems);
     *stray = take_flags(out, words, problems);
+    withdraw_settled(out, problems);
     if (*stray == NULL)
         server_config_check(out, file != NULL, problems);
     typo_warn_server(environ_list, problems);

@@ -403,6 +403,36 @@ static void test_a_token_is_demanded_by_flags_only(void **state)
     problems_free(&problems);
 }
 
+/* What a flag or a variable settles is no longer left open by the file. */
+static void test_settled_elsewhere(void **state)
+{
+    char path[] = "/tmp/mlgate-frps-XXXXXX";
+    int fd = mkstemp(path);
+    char *environment[] = {"MLGATE_ALLOW_PORTS=10001-19999", NULL};
+    char *words[] = {"-c", path, "--proxy-bind", "127.0.0.1", NULL};
+    struct problems problems;
+    struct server_config cfg;
+    const char *stray;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "[common]\ntoken = x\n", 19), 19);
+    close(fd);
+    problems_init(&problems);
+    assert_int_equal(server_config_load(environment, words, &cfg, &stray, &problems), 0);
+    assert_int_equal(problems.count, 1);
+    assert_string_equal(problems.items[0].setting, "tls_only");
+    server_config_free(&cfg);
+    problems_free(&problems);
+    words[2] = NULL;
+    problems_init(&problems);
+    assert_int_equal(server_config_load(environment, words, &cfg, &stray, &problems), 0);
+    assert_int_equal(problems.count, 2);
+    assert_string_equal(problems.items[1].setting, "proxy_bind_addr");
+    server_config_free(&cfg);
+    problems_free(&problems);
+    unlink(path);
+}
+
 static void test_token_file(void **state)
 {
     char path[] = "/tmp/mlgate-test-XXXXXX";
@@ -454,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_flags_change_what_they_say),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_a_token_is_demanded_by_flags_only),
+        cmocka_unit_test(test_settled_elsewhere),
         cmocka_unit_test(test_token_file),
         cmocka_unit_test(test_help),
     };
