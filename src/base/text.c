@@ -94,6 +94,21 @@ size_t text_utf8_len(const uint8_t *p, size_t len)
     return need;
 }
 
+bool text_is_utf8(const char *text)
+{
+    size_t left = strlen(text);
+
+    while (left > 0) {
+        size_t n = text_utf8_len((const uint8_t *)text, left);
+
+        if (n == 0)
+            return false;
+        text += n;
+        left -= n;
+    }
+    return true;
+}
+
 /* What stands for a byte that JSON does not let stand for itself; returns the length. */
 static size_t json_escape(char out[TEXT_JSON_UNIT_MAX], unsigned char c)
 {

@@ -27,6 +27,8 @@ static inline int text_hex_digit(char c)
 /* Length of the well-formed UTF-8 sequence that starts at p[0], 0 when there is none (RFC 3629: no
  * overlong forms, no surrogates). */
 size_t text_utf8_len(const uint8_t *p, size_t len);
+/* Whether it is well-formed from its beginning to its end. */
+bool text_is_utf8(const char *text);
 /* `text` as it stands between the quotes of a JSON string, of ASCII and well-formed UTF-8: control
  * bytes are escaped, bytes of no character become U+FFFD. As much as fits into `size` bytes, never
  * half an escape (at most TEXT_JSON_UNIT_MAX bytes) or half a character; not terminated. Returns

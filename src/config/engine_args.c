@@ -83,21 +83,6 @@ static bool sticks_to_its_value(const char *name)
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
-static bool is_utf8(const char *text)
-{
-    size_t left = strlen(text);
-
-    while (left > 0) {
-        size_t n = text_utf8_len((const uint8_t *)text, left);
-
-        if (n == 0)
-            return false;
-        text += n;
-        left -= n;
-    }
-    return true;
-}
-
 static bool check_words(char *const *words, struct problems *problems)
 {
     size_t n = 0;
@@ -108,7 +93,7 @@ static bool check_words(char *const *words, struct problems *problems)
             return false;
         }
         if (strlen(words[n]) > ENGINE_ARG_BYTES_MAX || !value_is_printable(words[n]) ||
-            !is_utf8(words[n])) {
+            !text_is_utf8(words[n])) {
             problem_add(problems, "--", words[n], "must be printable UTF-8 of at most 8192 bytes",
                         NULL);
             return false;

@@ -49,10 +49,10 @@ const struct field env_fields[] = {
      .example = "0042",
      .help = "Which ports on the network node are ours: 1{CLIENT_ID} and 2{CLIENT_ID}."},
     {.name = "NODE_ID",
-     .kind = FIELD_TEXT,
+     .kind = FIELD_NAME,
      AT(node_id),
      .max = 256,
-     .rule = "must not be blank, have control characters or be longer than 256 bytes",
+     .rule = "must be UTF-8, not blank, without control characters, at most 256 bytes",
      .example = "node-42",
      .help = "The node's name on the API node (default: CLIENT_ID)."},
     {.name = "TENSOR_PARALLEL_SIZE",
@@ -65,12 +65,12 @@ const struct field env_fields[] = {
      .example = "2",
      .help = "How many GPUs one engine uses."},
     {.name = "MODEL_NAME",
-     .kind = FIELD_TEXT,
+     .kind = FIELD_NAME,
      AT(model_name),
      .max = VALUE_PATH_MAX,
      .fallback = "Qwen/Qwen3-32B-FP8",
      .example = "Qwen/Qwen3-32B-FP8",
-     .rule = "must be a repository of the model hub or a path, at most 4095 bytes",
+     .rule = "must be a repository of the model hub or a path, in UTF-8, at most 4095 bytes",
      .help = "The model that this node is meant for. When it is set, `mlgate run` has it fetched "
              "into HF_HOME once MLNode is up (MODEL_PREFETCH); of a path it is checked that it is "
              "there. Not set, nothing is fetched in advance. The test servers say that they serve "

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "config/problem.h"
 #include "config/token.h"
 #include "config/value.h"
@@ -45,6 +46,11 @@ static bool put_string(struct setting *s, const char *text, bool allowed)
 static bool set_text(struct setting *s, const char *text)
 {
     return put_string(s, text, value_word(text, (size_t)s->field->max));
+}
+
+static bool set_name(struct setting *s, const char *text)
+{
+    return put_string(s, text, value_word(text, (size_t)s->field->max) && text_is_utf8(text));
 }
 
 static bool set_path(struct setting *s, const char *text)
@@ -391,6 +397,7 @@ static const struct {
     const char *rule;
 } kinds[] = {
     [FIELD_TEXT] = {set_text, "must not be blank or have control characters"},
+    [FIELD_NAME] = {set_name, "must be UTF-8, not blank, and without control characters"},
     [FIELD_PATH] = {set_path, "must be an absolute path without control characters"},
     [FIELD_FILE] = {set_file, "must be a path without control characters"},
     [FIELD_HOST] = {set_host, "must be a DNS name, an IPv4 address, or an IPv6 address without "

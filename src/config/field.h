@@ -11,6 +11,7 @@ struct problems;
 
 enum field_kind {
     FIELD_TEXT = 0,   /* char *: not empty, no control characters, at most max bytes */
+    FIELD_NAME,       /* char *: the same, and UTF-8, because it goes into JSON */
     FIELD_PATH,       /* char *: absolute */
     FIELD_FILE,       /* char *: absolute or relative, as frp takes it */
     FIELD_HOST,       /* char *: DNS name or address */

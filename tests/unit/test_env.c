@@ -146,6 +146,8 @@ static const struct {
     {"NODE_ID", "   ", false},
     {"NODE_ID", "a\tb", false},
     {"NODE_ID", "a\nb", false},
+    {"NODE_ID", "kn\xc3\xb6tchen", true},
+    {"NODE_ID", "kn\xf6tchen", false},
 
     {"TENSOR_PARALLEL_SIZE", "1", true},
     {"TENSOR_PARALLEL_SIZE", "4", true},
@@ -163,6 +165,8 @@ static const struct {
     {"MODEL_NAME", "/models/a b", true},
     {"MODEL_NAME", " ", false},
     {"MODEL_NAME", "a\nb", false},
+    {"MODEL_NAME", "/models/\xe4\xb8\xad", true},
+    {"MODEL_NAME", "org/model\xe4\xb8", false},
 
     {"FRP_CONFIG_DIR", "/", true},
     {"FRP_CONFIG_DIR", "/run/frp dir", true},
