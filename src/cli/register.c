@@ -31,10 +31,6 @@ static int print_and_send(const struct registration *r)
     char *one_line = register_node_json(r, true);
     int status = 0;
 
-    if (one_line == NULL) {
-        fputs("mlgate register: NODE_ID and MODEL_NAME must be UTF-8\n", stderr);
-        return 2;
-    }
     if (r->json)
         puts(one_line);
     else

@@ -25,14 +25,8 @@ static json_t *models_json(const struct registration *r)
 
     for (size_t i = 0; i < r->args.n; i++)
         json_array_append_new(args, json_string(r->args.words[i]));
-    /* fails for a name that is no UTF-8, and leaves no model */
     json_object_set_new(models, r->env.model_name, json_pack("{s:o}", "args", args));
     return models;
-}
-
-static bool is_whole(const json_t *node, const json_t *models)
-{
-    return json_object_size(node) == 6 && json_object_size(models) == 1;
 }
 
 static char *dump(const json_t *json, size_t flags)
@@ -49,18 +43,15 @@ char *register_node_json(const struct registration *r, bool one_line)
 {
     const json_int_t id = r->env.client_id_number;
     json_t *node = json_object();
-    json_t *models = models_json(r);
-    char *text = NULL;
+    char *text;
 
     json_object_set_new(node, "id", json_string(r->env.node_id));
     json_object_set_new(node, "host", host_json(r->host));
     json_object_set_new(node, "inference_port", json_integer(INFERENCE_BASE + id));
     json_object_set_new(node, "poc_port", json_integer(POC_BASE + id));
-    json_object_set(node, "models", models);
+    json_object_set_new(node, "models", models_json(r));
     json_object_set_new(node, "max_concurrent", json_integer(r->max_concurrent));
-    if (is_whole(node, models))
-        text = dump(node, one_line ? JSON_COMPACT : JSON_INDENT(2));
-    json_decref(models);
+    text = dump(node, one_line ? JSON_COMPACT : JSON_INDENT(2));
     json_decref(node);
     return text;
 }

@@ -6,8 +6,7 @@
 
 #include "config/registration.h"
 
-/* The node's JSON, the caller's to mem_free: in one line, or in lines for people. NULL: a value is
- * no UTF-8. */
+/* The node's JSON, the caller's to mem_free: in one line, or in lines for people. */
 char *register_node_json(const struct registration *r, bool one_line);
 /* The command that sends `json` (in one line) from the network node's shell; the caller's. */
 char *register_node_command(const char *json);
