@@ -128,6 +128,34 @@ def test_the_address_of_the_user_arrives(lab, server):
         node.process.wait_line(rf"GET /from/{number} 200, .*client {source}:\d+, ")
 
 
+def test_another_nodes_gateway_is_no_engine(lab, server):
+    """Two nodes on one machine: the listeners of one lie among the engines' ports of the other, and
+    answer all that engines are asked. Its users would be served by the wrong node."""
+    first = lab.ports.take_row(3)
+    engine = lab.web_service("engine", first + 1)
+    engine.unknown.add("/api/v1/state")
+    other = Node(
+        lab,
+        server,
+        SECRET,
+        GATEWAY_LISTEN=f"127.0.0.1:{first}",
+        GATEWAY_LISTEN_POC=f"127.0.0.1:{first + 2}",
+        FRP_CONFIG_DIR=str(lab.directory / "other"),
+    )
+    other.start().wait_ready()
+    row = f"{first}-{first + 2}"
+    node = Node(lab, server, SECRET, ENGINE_DIRECT="auto", ENGINE_PORTS=row)
+    node.start().wait_ready()
+    eventually(
+        lambda: fetch(node.port_1, "/tokenize") == b"engine /tokenize",
+        within(20),
+        "an answer of the engine",
+    )
+    engine.wait_requests("/health", 4, within(20))  # and so rounds of questions to all of them
+    status = json.loads(fetch(node.port_2, "/mlgate/status"))
+    assert [known["port"] for known in status["mlnode"]["engines"]] == [engine.port]
+
+
 def test_the_gateway_is_no_engine(lab, server):
     """Its own listeners may lie among the engines' ports and answer as engines do; a request that
     went there would come round again."""
