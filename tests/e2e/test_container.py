@@ -226,12 +226,19 @@ def test_a_configuration_that_only_the_worker_can_judge(lab):
     assert c.process.find("/nowhere/ca.pem")
 
 
-def silent_node(lab, server):
-    """As MLNode for 33 s after a crash of vLLM."""
+def silent_node(lab, server, answers=0):
+    """As MLNode for 33 s after a crash of vLLM; so many questions are answered before."""
     c = Container(lab, server)
+    body = '{"state":"STOPPED"}'
+    head = f"HTTP/1.1 200 OK\\r\\nContent-Length: {len(body)}\\r\\nConnection: close\\r\\n\\r\\n"
     text = (
-        "import socket, sys, time\n"
+        "import socket\n"
         f"s = socket.create_server(('127.0.0.1', {c.management}))\n"
+        f"for n in range({answers}):\n"
+        "    asked, _ = s.accept()\n"
+        "    asked.recv(65536)\n"
+        f"    asked.sendall(b'{head}{body}')\n"
+        "    asked.close()\n"
         "kept = []\n"
         "while True: kept.append(s.accept())\n"
     )
@@ -269,7 +276,8 @@ def test_a_paused_container(lab, server):
 
 @pytest.mark.full
 def test_silent_for_two_minutes(lab, server):
-    c = silent_node(lab, server)
+    """A node that answered once has crashed; it is not waited for longer."""
+    c = silent_node(lab, server, answers=2)
     shim = c.child("mlgate-shim")
     c.process.wait_line("did not answer for 120 s: killing it", 150)
     c.wait_child("mlgate-shim", other_than=shim)
