@@ -93,21 +93,6 @@ static bool make(const char *dir, char path[BIND_GUARD_PATH_MAX], char *why, siz
     return false;
 }
 
-int bind_guard_place(const char *const *dirs, char path[BIND_GUARD_PATH_MAX], char *why,
-                     size_t why_size)
-{
-    snprintf(why, why_size, "no directory for it");
-    for (size_t i = 0; dirs[i]; i++)
-        if (look(dirs[i], path))
-            return 0;
-    for (size_t i = 1; dirs[0] && dirs[i]; i++)
-        if (strlen(dirs[i]) + sizeof("/" NAME) <= BIND_GUARD_PATH_MAX &&
-            make(dirs[i], path, why, why_size))
-            return 0;
-    path[0] = '\0';
-    return ERR_IO;
-}
-
 /* The directory, or where it is missing the one above it. */
 static bool could_make(const char *dir, char *why, size_t why_size)
 {
@@ -135,19 +120,44 @@ static bool could_make(const char *dir, char *why, size_t why_size)
     return false;
 }
 
-int bind_guard_look(const char *const *dirs, char path[BIND_GUARD_PATH_MAX], char *why,
-                    size_t why_size)
+/* Only looked at: the path is what `make` would use. */
+static bool could_be_made(const char *dir, char path[BIND_GUARD_PATH_MAX], char *why,
+                          size_t why_size)
+{
+    snprintf(path, BIND_GUARD_PATH_MAX, "%s/" NAME, dir);
+    return could_make(dir, why, why_size);
+}
+
+/* 0 where it is already; ERR_NOTFOUND when it is not and `use` takes a directory; ERR_IO. The first
+ * directory is the image's own, and only looked into. */
+static int
+choose(const char *const *dirs, char path[BIND_GUARD_PATH_MAX], char *why, size_t why_size,
+       bool (*use)(const char *dir, char path[BIND_GUARD_PATH_MAX], char *why, size_t why_size))
 {
     snprintf(why, why_size, "no directory for it");
     for (size_t i = 0; dirs[i]; i++)
         if (look(dirs[i], path))
             return 0;
     for (size_t i = 1; dirs[0] && dirs[i]; i++)
-        if (could_make(dirs[i], why, why_size) &&
-            snprintf(path, BIND_GUARD_PATH_MAX, "%s/" NAME, dirs[i]) < BIND_GUARD_PATH_MAX)
+        if (strlen(dirs[i]) + sizeof("/" NAME) <= BIND_GUARD_PATH_MAX &&
+            use(dirs[i], path, why, why_size))
             return ERR_NOTFOUND;
     path[0] = '\0';
     return ERR_IO;
+}
+
+int bind_guard_place(const char *const *dirs, char path[BIND_GUARD_PATH_MAX], char *why,
+                     size_t why_size)
+{
+    int rc = choose(dirs, path, why, why_size, make);
+
+    return rc == ERR_NOTFOUND ? 0 : rc;
+}
+
+int bind_guard_look(const char *const *dirs, char path[BIND_GUARD_PATH_MAX], char *why,
+                    size_t why_size)
+{
+    return choose(dirs, path, why, why_size, could_be_made);
 }
 
 char *bind_guard_ports(const struct port_range *ranges, size_t count)

@@ -10,7 +10,7 @@ BANNED = re.compile(
     r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|alloca|system|popen|rand)\s*\("
 )
 ALLOCATORS = re.compile(r"(?<![\w.>])(malloc|calloc|realloc|strdup|strndup|free)\s*\(")
-OPEN_ENDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+OPEN_ENDS = re.compile(r"\b(TO_?DO|FIX_?ME|X{3}|HA[C]K)\b")
 
 # Who may include whom: a folder and those it stands on (doc/DESIGN.md, "Layers").
 LAYERS = {
