@@ -1,5 +1,7 @@
-"""A listener with a thread for each connection: how every stand-in for a server begins and ends."""
+"""A listener with a thread for each connection: how every stand-in for a server begins and ends; and one
+that takes nobody in."""
 
+import contextlib
 import socket
 import threading
 
@@ -37,3 +39,19 @@ class Accepting:
         """Refuses from now on. The accepting thread keeps the port open until it is woken."""
         shut(self.listener)
         self.listener.close()
+
+
+@contextlib.contextmanager
+def full_queue(port):
+    """A listener that takes nobody in any more: what else wants to connect is dropped by the kernel,
+    as by a firewall."""
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        full.bind(("127.0.0.1", port))
+        full.listen(0)
+        for _ in range(4):
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        yield

@@ -2,9 +2,9 @@
 waits, tries again, and is well as soon as a real server is there."""
 
 import re
-import socket
 
 import pytest
+from accepting import full_queue
 from harness import eventually
 from lab import TOKEN, holds_less_than, wait_echo, within
 from rawfrp import RawServer, answer_login, encode
@@ -46,18 +46,11 @@ def test_nobody_listens(lab):
 
 def test_connection_is_not_accepted(lab):
     """A full queue, as a firewall that drops: the dial's own limit counts."""
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", lab.ports.take()))
-        full.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for sock in waiting:
-            sock.setblocking(False)
-            sock.connect_ex(full.getsockname())
-        client = run_client(lab, full.getsockname()[1])
+    port = lab.ports.take()
+    with full_queue(port):
+        client = run_client(lab, port)
         said = failure_line(client, within(4))
         assert "connect-timeout" in said and "firewall" in said, said
-        for sock in waiting:
-            sock.close()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from accepting import full_queue
 from containers import NAMESPACE, Container, in_namespaces, namespaces_work, play_scene
 from dns import NameServer
 from gateways import Management
@@ -530,18 +531,11 @@ def test_borrows_what_it_lacks(lab):
 @pytest.mark.slow_once
 def test_black_holes(lab):
     """Servers, API node and MLNode that accept nothing, or everything and never answer."""
-    with socket.socket() as full, socket.create_server(("127.0.0.1", lab.ports.take())) as mute:
-        full.bind(("127.0.0.1", lab.ports.take()))
-        full.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for sock in waiting:
-            sock.setblocking(False)
-            sock.connect_ex(full.getsockname())
-        hole, dumb = (f"127.0.0.1:{sock.getsockname()[1]}" for sock in (full, mute))
+    full = lab.ports.take()
+    with full_queue(full), socket.create_server(("127.0.0.1", lab.ports.take())) as mute:
+        hole, dumb = f"127.0.0.1:{full}", f"127.0.0.1:{mute.getsockname()[1]}"
         report = check(settings(lab, FRP_SERVER=f"{hole},{dumb}", API_NODE=hole,
                                 MLNODE_MANAGEMENT=dumb, MLNODE_INFERENCE=hole))  # fmt: skip
-        for sock in waiting:
-            sock.close()
     assert report.seconds < LIMIT
     assert report.status == 1
     assert report.result("tcp", hole) == "fail" and "firewall" in report.the("tcp", hole)["remedy"]

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+from accepting import full_queue
 from containers import Container, children_of, name_of
 from harness import eventually
 from hub import REPOSITORY, Hub
@@ -202,18 +203,9 @@ def server_stopped(s):
 def packets_dropped(s):
     """Played by a listener whose queue is full: the kernel drops what else wants to connect."""
     port = s.lab.ports.take()
-    full = socket.socket()
-    full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    full.bind(("127.0.0.1", port))
-    full.listen(0)
-    waiting = [socket.socket() for _ in range(4)]
-    for sock in waiting:
-        sock.setblocking(False)
-        sock.connect_ex(full.getsockname())
-    s.make(FRP_SERVER=f"127.0.0.1:{port}").start("run").wait_up()
-    s.found()
-    for sock in (full, *waiting):
-        sock.close()
+    with full_queue(port):
+        s.make(FRP_SERVER=f"127.0.0.1:{port}").start("run").wait_up()
+        s.found()
     s.lab.server(bind_port=port, tls_only=True)
     s.container.wait_ready(within(15))
     s.gone()

@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "gateway/gateway.h"
-#include "gateway_host_fake.h"
+#include "gateway_world.h"
 
 enum {
     MANAGEMENT = 8080,
@@ -23,9 +23,7 @@ enum {
 };
 
 struct world {
-    struct fake_host *h;
-    struct gateway *g;
-    struct gateway_config cfg;
+    struct gateway_world gateway;
     char large[LARGE_HEAD + 256];
 };
 
@@ -55,27 +53,19 @@ static uint64_t tick(void *ctx, uint64_t now_us)
 {
     struct world *w = ctx;
 
-    gateway_shed(w->g);
-    return gateway_tick(w->g, now_us);
+    gateway_shed(w->gateway.g);
+    return gateway_tick(w->gateway.g, now_us);
 }
 
 static int world_new(void **state)
 {
     struct world *w = mem_zalloc(sizeof(*w));
 
-    w->h = fake_new();
-    w->cfg.management = (struct endpoint){.host = "127.0.0.1", .port = MANAGEMENT};
-    w->cfg.inference = (struct endpoint){.host = "127.0.0.1", .port = INFERENCE};
-    w->cfg.engines.management = w->cfg.management;
-    w->cfg.engines.inference = w->cfg.inference;
-    w->cfg.engines.host = "127.0.0.1";
-    fake_listen(w->h, MANAGEMENT, FAKE_ACCEPTS, &echoes, w);
-    fake_listen(w->h, INFERENCE, FAKE_ACCEPTS, &echoes, w);
-    w->g = gateway_new(fake_gateway(w->h), &w->cfg);
-    w->h->tick = tick;
-    w->h->tick_ctx = w;
-    w->h->tick_due = 0;
-    fake_advance(w->h, SECOND_US);
+    gateway_world_open(&w->gateway, MANAGEMENT, INFERENCE, tick, w);
+    fake_listen(w->gateway.h, MANAGEMENT, FAKE_ACCEPTS, &echoes, w);
+    fake_listen(w->gateway.h, INFERENCE, FAKE_ACCEPTS, &echoes, w);
+    w->gateway.h->tick_due = 0;
+    fake_advance(w->gateway.h, SECOND_US);
     *state = w;
     return 0;
 }
@@ -84,20 +74,16 @@ static int world_free(void **state)
 {
     struct world *w = *state;
 
-    gateway_stop(w->g);
-    w->h->tick = NULL;
-    fake_run(w->h);
-    gateway_free(w->g);
-    fake_free(w->h);
+    gateway_world_close(&w->gateway);
     mem_free(w);
     return 0;
 }
 
 static struct fake_conn *visit_from(struct world *w, const char *peer)
 {
-    struct fake_conn *c = fake_client(w->h, &nobody, w);
+    struct fake_conn *c = fake_client(w->gateway.h, &nobody, w);
 
-    assert_true(gateway_serve(w->g, fake_stream(c), ROLE_INFERENCE, peer, 4711));
+    assert_true(gateway_serve(w->gateway.g, fake_stream(c), ROLE_INFERENCE, peer, 4711));
     return c;
 }
 
@@ -118,7 +104,7 @@ static struct gateway_counters counters(struct world *w)
 {
     struct gateway_counters n;
 
-    gateway_counters(w->g, &n);
+    gateway_counters(w->gateway.g, &n);
     return n;
 }
 
@@ -154,9 +140,9 @@ static void test_slow_heads(void **state)
     /* a byte every five seconds does not win time */
     for (unsigned at = 0; at < GATEWAY_HEAD_S / 5; at++) {
         fake_send(slow, head + at, 1);
-        fake_run(w->h);
+        fake_run(w->gateway.h);
         assert_false(slow->ended);
-        fake_advance(w->h, 5 * SECOND_US);
+        fake_advance(w->gateway.h, 5 * SECOND_US);
     }
     assert_true(slow->ended);
     expect_got(slow, "HTTP/1.1 408 ");
@@ -172,15 +158,15 @@ static void test_each_head_has_its_own_minute(void **state)
 
     for (unsigned i = 1; i <= 3; i++) {
         fake_say(c, "GET /api/v1/x HTTP/1.1\r\nHost");
-        fake_advance(w->h, 50 * SECOND_US);
+        fake_advance(w->gateway.h, 50 * SECOND_US);
         fake_say(c, ": a\r\n\r\n");
-        fake_run(w->h);
+        fake_run(w->gateway.h);
         assert_int_equal(counters(w).answers[2], i);
-        fake_advance(w->h, 50 * SECOND_US);
+        fake_advance(w->gateway.h, 50 * SECOND_US);
     }
     assert_false(c->ended);
     fake_say(c, "\r"); /* also the empty line that may stand before a request */
-    fake_advance(w->h, (GATEWAY_HEAD_S + 1) * (uint64_t)SECOND_US);
+    fake_advance(w->gateway.h, (GATEWAY_HEAD_S + 1) * (uint64_t)SECOND_US);
     assert_true(c->ended);
 }
 
@@ -190,9 +176,9 @@ static void test_idle(void **state)
     struct fake_conn *never = visit(w);
     struct fake_conn *once = say(w, "GET /api/v1/x HTTP/1.1\r\nHost: a\r\n\r\n");
 
-    fake_advance(w->h, (GATEWAY_IDLE_S - 1) * (uint64_t)SECOND_US);
+    fake_advance(w->gateway.h, (GATEWAY_IDLE_S - 1) * (uint64_t)SECOND_US);
     assert_false(never->ended || once->ended);
-    fake_advance(w->h, 2 * SECOND_US);
+    fake_advance(w->gateway.h, 2 * SECOND_US);
     assert_true(never->ended && once->ended);
     assert_int_equal(never->got.len, 0);
     assert_int_equal(counters(w).clients_ended.of[REASON_IDLE], 2);
@@ -201,9 +187,9 @@ static void test_idle(void **state)
 /* A day would be a hundred thousand questions of the gateway's own. */
 static void jump(struct world *w, uint64_t seconds)
 {
-    w->h->now_us += seconds * SECOND_US;
-    w->h->tick_due = 0;
-    fake_run(w->h);
+    w->gateway.h->now_us += seconds * SECOND_US;
+    w->gateway.h->tick_due = 0;
+    fake_run(w->gateway.h);
 }
 
 static void test_a_body_that_never_comes(void **state)
@@ -212,7 +198,7 @@ static void test_a_body_that_never_comes(void **state)
     struct fake_conn *c =
         say(w, "POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nfirst");
 
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     jump(w, GATEWAY_EXCHANGE_S - 10);
     assert_false(c->ended);
     jump(w, 20);
@@ -228,12 +214,12 @@ static void test_a_refused_body_that_never_comes(void **state)
     struct fake_conn *c =
         say(w, "POST /api/v1/train/start HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nfirst");
 
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     expect_got(c, "HTTP/1.1 404 ");
-    fake_advance(w->h, (GATEWAY_HEAD_S - 1) * (uint64_t)SECOND_US);
+    fake_advance(w->gateway.h, (GATEWAY_HEAD_S - 1) * (uint64_t)SECOND_US);
     assert_false(c->ended);
     assert_int_equal(counters(w).exchanges_now, 1);
-    fake_advance(w->h, 2 * SECOND_US);
+    fake_advance(w->gateway.h, 2 * SECOND_US);
     assert_true(c->ended);
     assert_int_equal(counters(w).exchanges_now, 0);
     assert_int_equal(ended(w, REASON_REFUSED_POLICY), 1);
@@ -249,11 +235,11 @@ static void test_a_whole_request_and_the_end(void **state)
         say(w, "POST /api/v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
 
     fake_end(c);
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     expect_got(c, "HTTP/1.1 200 ");
     assert_true(c->ended);
-    assert_string_equal(fake_latest(w->h, MANAGEMENT)->got.data +
-                            fake_latest(w->h, MANAGEMENT)->got.len - 5,
+    assert_string_equal(fake_latest(w->gateway.h, MANAGEMENT)->got.data +
+                            fake_latest(w->gateway.h, MANAGEMENT)->got.len - 5,
                         "hello");
 }
 
@@ -275,11 +261,11 @@ static void test_half_a_request_and_the_end(void **state)
         struct fake_conn *c = say(w, requests[i]);
 
         fake_end(c);
-        fake_run(w->h);
+        fake_run(w->gateway.h);
         if (!c->ended || counters(w).exchanges_now != 0)
             fail_msg("waits for the rest of %s", requests[i]);
     }
-    fake_advance(w->h, 5 * SECOND_US);
+    fake_advance(w->gateway.h, 5 * SECOND_US);
     assert_int_equal(counters(w).upstreams_now, 0);
 }
 
@@ -291,18 +277,18 @@ static void test_the_end_of_a_slow_reader(void **state)
     char *body = mem_zalloc(200 * KIB + 1);
 
     memset(body, 'x', 200 * KIB);
-    fake_listen(w->h, MANAGEMENT, FAKE_ACCEPTS, &silent, w);
-    w->h->sent_late = true;
+    fake_listen(w->gateway.h, MANAGEMENT, FAKE_ACCEPTS, &silent, w);
+    w->gateway.h->sent_late = true;
     c->room = KIB;
     fake_say(c, "GET /api/v1/x HTTP/1.1\r\nHost: a\r\n\r\n");
-    fake_run(w->h);
-    fake_answer(fake_latest(w->h, MANAGEMENT), 200, "", body);
-    fake_run(w->h);
+    fake_run(w->gateway.h);
+    fake_answer(fake_latest(w->gateway.h, MANAGEMENT), 200, "", body);
+    fake_run(w->gateway.h);
     fake_end(c);
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     assert_false(c->ended);
     fake_take(c, 400 * KIB);
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     assert_true(c->ended);
     assert_true(c->got.len > 200 * KIB);
     mem_free(body);
@@ -316,18 +302,18 @@ static void test_pipelining(void **state)
     struct world *w = *state;
     struct fake_conn *c = visit(w);
     static const char one[] = "GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n";
-    size_t before = w->h->pool.held;
+    size_t before = w->gateway.h->pool.held;
 
-    w->h->piece = 16 * KIB;
-    fake_listen(w->h, INFERENCE, FAKE_ACCEPTS, &silent, w);
+    w->gateway.h->piece = 16 * KIB;
+    fake_listen(w->gateway.h, INFERENCE, FAKE_ACCEPTS, &silent, w);
     for (int i = 0; i < 100000; i++)
         fake_send(c, one, sizeof(one) - 1);
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     assert_int_equal(counters(w).exchanges_now, 1);
     assert_true(c->delivered < 2 * FAKE_WINDOW);
-    assert_true(w->h->pool.held - before < 2 * (FAKE_WINDOW + fake_pending(c)));
+    assert_true(w->gateway.h->pool.held - before < 2 * (FAKE_WINDOW + fake_pending(c)));
     fake_fail_now(c, REASON_PEER_CLOSED);
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     assert_int_equal(counters(w).exchanges_now, 0);
 }
 
@@ -338,15 +324,15 @@ static void test_pipelined_refusals(void **state)
     struct fake_conn *c = visit(w);
     static const char one[] = "GET /docs HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    w->h->sent_late = true;
+    w->gateway.h->sent_late = true;
     c->room = 0;
     for (int i = 0; i < 100000; i++)
         fake_send(c, one, sizeof(one) - 1);
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     assert_in_range(counters(w).refused, 1, 1000);
     c->forget = true;
     fake_take(c, SIZE_MAX / 2);
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     assert_int_equal(counters(w).refused, 100000);
 }
 
@@ -354,16 +340,16 @@ static void shed_at(struct world *w, size_t limit, unsigned clients, const char 
 {
     size_t most;
 
-    w->h->pool.limit = limit;
-    w->h->pool.peak = 0;
+    w->gateway.h->pool.limit = limit;
+    w->gateway.h->pool.peak = 0;
     for (unsigned i = 0; i < clients; i++) {
         say(w, text);
-        fake_run(w->h);
+        fake_run(w->gateway.h);
     }
     most = limit + 4 * LARGE_HEAD + 512 * KIB; /* chunks are larger than what is in them */
     assert_true(counters(w).clients_ended.of[REASON_MEMORY] > 0);
-    if (w->h->pool.peak > most)
-        fail_msg("%zu bytes held with a limit of %zu", w->h->pool.peak, limit);
+    if (w->gateway.h->pool.peak > most)
+        fail_msg("%zu bytes held with a limit of %zu", w->gateway.h->pool.peak, limit);
 }
 
 /* Many heads that are not complete: whoever holds most goes, at once and not at the next look. */
@@ -382,7 +368,7 @@ static void test_many_heads_that_wait(void **state)
 {
     struct world *w = *state;
 
-    fake_listen(w->h, INFERENCE, FAKE_SILENT, NULL, NULL);
+    fake_listen(w->gateway.h, INFERENCE, FAKE_SILENT, NULL, NULL);
     shed_at(w, 4 * KIB * KIB, 400, large(w, "POST /v1/x"));
 }
 
@@ -390,7 +376,7 @@ static void test_many_health_heads(void **state)
 {
     struct world *w = *state;
 
-    fake_listen(w->h, INFERENCE, FAKE_ACCEPTS, &silent, w);
+    fake_listen(w->gateway.h, INFERENCE, FAKE_ACCEPTS, &silent, w);
     shed_at(w, 4 * KIB * KIB, 400, large(w, "GET /health"));
 }
 
@@ -405,11 +391,11 @@ static void test_many_clients(void **state)
         if (first == NULL)
             first = last;
     }
-    last = fake_client(w->h, &nobody, w);
-    assert_false(gateway_serve(w->g, fake_stream(last), ROLE_INFERENCE, "192.0.2.9", 1));
+    last = fake_client(w->gateway.h, &nobody, w);
+    assert_false(gateway_serve(w->gateway.g, fake_stream(last), ROLE_INFERENCE, "192.0.2.9", 1));
     stream_reset(fake_stream(last));
     fake_say(first, "GET /api/v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     expect_got(first, "HTTP/1.1 200 ");
     visit(w);
 }
@@ -419,13 +405,13 @@ static void test_many_orphans(void **state)
 {
     struct world *w = *state;
 
-    fake_listen(w->h, MANAGEMENT, FAKE_ACCEPTS, &silent, w);
+    fake_listen(w->gateway.h, MANAGEMENT, FAKE_ACCEPTS, &silent, w);
     for (unsigned i = 0; i < GATEWAY_ORPHANS_MAX + 10; i++) {
         struct fake_conn *c = say(w, "POST /api/v1/x HTTP/1.1\r\nHost: a\r\n\r\n");
 
-        fake_run(w->h);
+        fake_run(w->gateway.h);
         fake_fail(c, REASON_PEER_RESET);
-        fake_run(w->h);
+        fake_run(w->gateway.h);
     }
     assert_int_equal(counters(w).exchanges_now, GATEWAY_ORPHANS_MAX);
     assert_int_equal(ended(w, REASON_LIMIT), 10);
@@ -441,12 +427,12 @@ static void test_a_server_out_of_step(void **state)
     struct fake_conn *c = say(w, "GET /v1/a HTTP/1.1\r\nHost: a\r\n\r\n");
     struct fake_conn *up;
 
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     expect_got(c, "/v1/a");
-    up = fake_latest(w->h, INFERENCE);
+    up = fake_latest(w->gateway.h, INFERENCE);
     fake_say(up, evil);
     fake_say(c, "GET /v1/b HTTP/1.1\r\nHost: a\r\n\r\n");
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     expect_got(c, "/v1/b");
     assert_null(strstr(c->got.data, "EVIL"));
     assert_true(up->reset);
@@ -462,7 +448,7 @@ static void test_expect(void **state)
     struct fake_conn *without = say(w, "POST /docs HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
                                        "helloGET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n");
 
-    fake_run(w->h);
+    fake_run(w->gateway.h);
     expect_got(with, "Connection: close");
     assert_true(with->ended);
     assert_null(strstr(with->got.data, "200"));
@@ -496,12 +482,12 @@ static void test_addresses(void **state)
         char field[128];
 
         fake_say(c, "GET /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        fake_run(w->h);
+        fake_run(w->gateway.h);
         snprintf(field, sizeof(field), "\r\nX-Forwarded-For: %s\r\nX-Real-IP: %s\r\n",
                  rows[i].written, rows[i].written);
-        expect_got(fake_latest(w->h, INFERENCE), field);
-        assert_null(strstr(fake_latest(w->h, INFERENCE)->got.data, "X-Evil"));
-        fake_advance(w->h, 10 * SECOND_US);
+        expect_got(fake_latest(w->gateway.h, INFERENCE), field);
+        assert_null(strstr(fake_latest(w->gateway.h, INFERENCE)->got.data, "X-Evil"));
+        fake_advance(w->gateway.h, 10 * SECOND_US);
     }
 }
 

@@ -13,7 +13,7 @@
 #include "gateway/internal.h"
 #include "gateway/redact.h"
 #include "gateway/status.h"
-#include "gateway_host_fake.h"
+#include "gateway_world.h"
 
 static void check(const char *before, const char *after)
 {
@@ -72,52 +72,32 @@ static void a_model_named_by_its_path_has_no_name(void **state)
 
 enum { SECOND_US = 1000 * 1000 };
 
-struct world {
-    struct fake_host *h;
-    struct gateway *g;
-    struct gateway_config cfg;
-};
-
 static const struct fake_peer nobody = {.data = NULL};
 
 static uint64_t tick(void *ctx, uint64_t now_us)
 {
-    struct world *w = ctx;
+    struct gateway_world *w = ctx;
 
     return gateway_tick(w->g, now_us);
 }
 
 static int world_new(void **state)
 {
-    struct world *w = mem_zalloc(sizeof(*w));
+    struct gateway_world *w = mem_zalloc(sizeof(*w));
 
-    w->h = fake_new();
-    w->cfg.management = (struct endpoint){.host = "127.0.0.1", .port = 8080};
-    w->cfg.inference = (struct endpoint){.host = "127.0.0.1", .port = 5000};
-    w->cfg.engines.management = w->cfg.management;
-    w->cfg.engines.inference = w->cfg.inference;
-    w->cfg.engines.host = "127.0.0.1";
-    w->g = gateway_new(fake_gateway(w->h), &w->cfg);
-    w->h->tick = tick;
-    w->h->tick_ctx = w;
+    gateway_world_open(w, 8080, 5000, tick, w);
     *state = w;
     return 0;
 }
 
 static int world_free(void **state)
 {
-    struct world *w = *state;
-
-    gateway_stop(w->g);
-    w->h->tick = NULL;
-    fake_run(w->h);
-    gateway_free(w->g);
-    fake_free(w->h);
-    mem_free(w);
+    gateway_world_close(*state);
+    mem_free(*state);
     return 0;
 }
 
-static struct fake_conn *ask(struct world *w, enum gateway_role role, const char *peer,
+static struct fake_conn *ask(struct gateway_world *w, enum gateway_role role, const char *peer,
                              const char *text)
 {
     struct fake_conn *c = fake_client(w->h, &nobody, w);
@@ -139,7 +119,7 @@ static void is(const json_t *refusal, const char *wanted)
 
 static void the_last_refusals_are_told(void **state)
 {
-    struct world *w = *state;
+    struct gateway_world *w = *state;
     json_t *document;
     json_t *list;
 
@@ -169,7 +149,7 @@ static void the_last_refusals_are_told(void **state)
 
 static void of_many_the_latest_are_kept(void **state)
 {
-    struct world *w = *state;
+    struct gateway_world *w = *state;
     char line[32];
 
     for (int i = 0; i < 3 * REFUSALS_KEPT; i++) {
@@ -190,7 +170,7 @@ static json_t *document_with_secrets(void *ctx)
 
 static void the_page_is_what_is_left_of_the_document(void **state)
 {
-    struct world *w = *state;
+    struct gateway_world *w = *state;
     struct fake_conn *c;
 
     ask(w, ROLE_INFERENCE, "192.0.2.7", "no request at all\r\n\r\n");
